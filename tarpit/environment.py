@@ -1,0 +1,100 @@
+"""Where the text of the settings comes from: the environment, an env-file, and files named by `NAME_FILE`.
+
+Everything that looks like ours is read and nothing is guessed: a `TARPIT_` name that is not known is a fault,
+with the nearest known name. (pydantic-settings' own readers pass it in silence: a mistyped variable would
+have no effect and nobody would know.) The environment goes before the env-file.
+
+Not here: what the text means (`tarpit.variables`).
+"""
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from dotenv.parser import parse_stream
+
+from tarpit.errors import Fault
+
+PREFIX: Final = "TARPIT_"
+FILE: Final = "_FILE"
+LARGEST: Final = 1 << 20  # bytes; a settings file beyond this is a mistake
+
+
+def read(
+    environ: Mapping[str, str], env_file: Path | None, known: Collection[str]
+) -> tuple[dict[str, str], list[Fault]]:
+    """Return the text of each variable that is set, by its full name, and what was wrong with the reading."""
+    faults: list[Fault] = []
+    given = _ours(_from_file(env_file, faults)) | _ours(environ)
+    faults += [_unknown(name, known) for name in given if _base(name, known) is None]
+    faults += list(_said_twice(given, known))
+    texts = {name: text for name, text in given.items() if name in known}
+    for name in given:
+        base = _base(name, known)
+        if base and base != name and base not in given:
+            _read_into(texts, base, Path(given[name]), faults)
+    faults += [_empty(name) for name, text in texts.items() if not text.strip()]
+    return {name: text.strip() for name, text in texts.items() if text.strip()}, faults
+
+
+def _ours(variables: Mapping[str, str]) -> dict[str, str]:
+    """Ours in any case of letters, so that `tarpit_pace_byte` does not pass in silence."""
+    return {name: text for name, text in variables.items() if name.upper().startswith(PREFIX)}
+
+
+def _from_file(path: Path | None, faults: list[Fault]) -> dict[str, str]:
+    if path is None:
+        return {}
+    texts: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8") as stream:
+            for line in parse_stream(stream):
+                if line.error or (line.key and line.value is None):
+                    where = f"--env-file {path}, line {line.original.line}"
+                    faults.append(Fault(where, "is not NAME=value"))
+                elif line.key:
+                    texts[line.key] = line.value or ""
+    except (OSError, UnicodeDecodeError) as error:
+        faults.append(Fault(f"--env-file {path}", f"cannot be read: {_reason(error)}"))
+    return texts
+
+
+def _read_into(texts: dict[str, str], name: str, path: Path, faults: list[Fault]) -> None:
+    try:
+        with path.open(encoding="utf-8") as stream:
+            texts[name] = stream.read(LARGEST)
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the path
+        faults.append(Fault(name + FILE, f"{path} cannot be read: {_reason(error)}"))
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
+
+
+def _base(name: str, known: Collection[str]) -> str | None:
+    """Return the variable that *name* sets, itself or by its file."""
+    if name in known:
+        return name
+    base = name.removesuffix(FILE)
+    return base if base in known else None
+
+
+def _said_twice(given: Mapping[str, str], known: Collection[str]) -> Iterator[Fault]:
+    for name in given:
+        if name in known and name + FILE in given:
+            yield Fault(name, f"is set, and so is {name}{FILE}: leave one out")
+
+
+def _empty(name: str) -> Fault:
+    return Fault(name, "is empty: leave it out for the default (a list says none)")
+
+
+def _unknown(name: str, known: Collection[str]) -> Fault:
+    upper = name.upper()
+    suffix = FILE if upper.endswith(FILE) else ""
+    stem = upper.removesuffix(suffix).removeprefix(PREFIX)
+    stems = [variable.removeprefix(PREFIX) for variable in known]
+    near = difflib.get_close_matches(stem, stems, n=1, cutoff=0.6)
+    hint = f"did you mean {PREFIX}{near[0]}{suffix}?" if near else "`tarpit settings` lists all there are"
+    return Fault(name, f"is not a setting: {hint}")

@@ -1,0 +1,254 @@
+"""Every event the proxy writes, one function each. docs/events.md is made of this file.
+
+The function's name is the event's, with a dot for its first underscore; the return annotation is how grave it
+is; each field's annotation says what it holds. A field is never renamed silently: dashboards read it.
+What a peer or a backend said passes `safe` here, so that no caller can forget to.
+
+Not here: how a line looks (`tarpit.observe.log`).
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from structlog.typing import FilteringBoundLogger as Log
+
+from scoring.verdict import Finding
+from tarpit.observe.log import safe
+
+Debug = Annotated[None, "debug"]
+Info = Annotated[None, "info"]
+Warn = Annotated[None, "warning"]
+Error = Annotated[None, "error"]
+
+Ended = Literal["quit", "peer-left", "peer-silent", "backend", "stopped", "refused", "error", "full"]
+Tested = Literal["passed", "failed", "unknown"]
+BackendName = Annotated[str, "the backend, `host:port` as in the settings"]
+
+
+# --- the server
+
+
+def server_starting(
+    log: Log,
+    *,
+    version: Annotated[str, "this version"],
+    mode: Annotated[str, "TARPIT_MODE"],
+    max_sessions: Annotated[int, "sessions at once"],
+) -> Info:
+    """The settings are right; the backends are looked at next."""
+    log.info("server.starting", version=version, mode=mode, max_sessions=max_sessions)
+
+
+def server_stopping(
+    log: Log,
+    *,
+    signal: Annotated[str, "what told us to stop"],
+    sessions: Annotated[int, "sessions that are open"],
+    within: Annotated[float, "seconds that transfers may take to finish (TARPIT_DRAIN)"],
+) -> Info:
+    """No more connections are accepted; transfers may finish, the rest hears 421."""
+    log.info("server.stopping", signal=signal, sessions=sessions, within=within)
+
+
+def server_stopped(log: Log, *, cut: Annotated[int, "sessions that were cut when the time was over"]) -> Info:
+    """The last line of a clean stop."""
+    log.info("server.stopped", cut=cut)
+
+
+def settings_pending(log: Log, *, name: Annotated[str, "the variable"]) -> Warn:
+    """A variable is set whose feature is not in this version yet; it has no effect."""
+    log.warning("settings.pending", name=name)
+
+
+def settings_doubtful(
+    log: Log, *, name: Annotated[str, "the variable"], message: Annotated[str, "what is odd about it"]
+) -> Warn:
+    """A setting is odd; everything works all the same."""
+    log.warning("settings.doubtful", name=name, message=message)
+
+
+# --- listening
+
+
+def listener_opened(
+    log: Log, *, host: Annotated[str, "address listened on"], port: Annotated[int, "port"]
+) -> Info:
+    """Peers can connect here from now on."""
+    log.info("listener.opened", host=host, port=port)
+
+
+def worker_started(
+    log: Log, *, worker: Annotated[int, "number of the worker, from 0"], pid: Annotated[int, "its process"]
+) -> Info:
+    """A worker accepts connections."""
+    log.info("worker.started", worker=worker, pid=pid)
+
+
+def sessions_full(
+    log: Log,
+    *,
+    peer: Annotated[str, "address of the peer that was told 421 4.3.2"],
+    limit: Annotated[str, "the variable whose limit is reached"],
+    sessions: Annotated[int, "sessions that count against it"],
+) -> Warn:
+    """A cap is reached. Written at most once a second; `session.closed` tells of each peer."""
+    log.warning("sessions.full", peer=peer, limit=limit, sessions=sessions)
+
+
+def accept_backoff(
+    log: Log,
+    *,
+    error: Annotated[str, "the system's reason, as a rule `EMFILE`"],
+    seconds: Annotated[float, "until the next try"],
+) -> Warn:
+    """The system does not let us accept: file descriptors or memory are used up."""
+    log.warning("accept.backoff", error=error, seconds=seconds)
+
+
+# --- backends
+
+
+def backend_probed(
+    log: Log,
+    *,
+    backend: BackendName,
+    up: Annotated[bool, "whether it can be used"],
+    reason: Annotated[str, "why not, bounded and escaped; empty when it can"] = "",
+    keywords: Annotated[Iterable[str], "EHLO keywords it showed to our introduction"] = (),
+    milliseconds: Annotated[float, "from dialling to the end of its EHLO reply"] = 0.0,
+) -> Info:
+    """A backend has gone up or down. Written when that changes, and at the start."""
+    words = [safe(word) for word in keywords]
+    said = {"up": up, "reason": safe(reason), "keywords": words, "milliseconds": round(milliseconds, 1)}
+    (log.info if up else log.warning)("backend.probed", backend=backend, **said)
+
+
+def backend_relay_tested(
+    log: Log,
+    *,
+    backend: BackendName,
+    result: Annotated[Tested, "`passed`: a foreign recipient is refused; `failed`: it relays for everybody"],
+    recipient: Annotated[str, "the foreign recipient (TARPIT_RELAY_TEST_RCPT)"],
+    reply: Annotated[str, "what the backend said to it, bounded and escaped"] = "",
+) -> Info:
+    """The relay test is over. `unknown`: it could not be made, and is made again when it comes up."""
+    said = {"result": result, "recipient": safe(recipient), "reply": safe(reply)}
+    (log.error if result == "failed" else log.info)("backend.relay-tested", backend=backend, **said)
+
+
+def backend_unintroduced(
+    log: Log,
+    *,
+    backend: BackendName,
+    loses: Annotated[str, "what the backend cannot do without knowing its peers"],
+) -> Warn:
+    """The backend sees our address in the place of each peer's (TARPIT_BACKEND_INTRODUCE is `off`)."""
+    log.warning("backend.unintroduced", backend=backend, loses=loses)
+
+
+def backend_lost(
+    log: Log, *, backend: BackendName, reason: Annotated[str, "what happened, bounded and escaped"]
+) -> Warn:
+    """A backend could not be used for a session, which ended in 421 or 451."""
+    log.warning("backend.lost", backend=backend, reason=safe(reason))
+
+
+# --- sessions
+
+
+def session_opened(
+    log: Log,
+    *,
+    id: Annotated[str, "the session"],  # noqa: A002 - the field's name
+    peer: Annotated[str, "address"],
+    port: Annotated[int, "port"],
+) -> Debug:
+    """A connection has been accepted."""
+    log.debug("session.opened", id=id, peer=peer, port=port)
+
+
+def session_failed(
+    log: Log, *, error: Annotated[BaseException, "the exception; its traceback is in `exception`"]
+) -> Error:
+    """A bug of ours has ended one session, no other. Please report the traceback."""
+    log.error("session.failed", error=repr(error), exc_info=error)
+
+
+def session_closed(
+    log: Log,
+    *,
+    id: Annotated[str, "the session"],  # noqa: A002 - the field's name
+    peer: Annotated[str, "address"],
+    port: Annotated[int, "port"],
+    host: Annotated[str | None, "forward-confirmed name of the address"] = None,
+    helo: Annotated[str | bytes, "HELO name, bounded and escaped"] = "",
+    verdict: Annotated[str, "`clean`, `suspect`, `hostile`, or `unscored` where nobody asked"] = "unscored",
+    score: Annotated[float, "points"] = 0.0,
+    findings: Annotated[Iterable[Finding], "each with `signal`, `result`, `points`, `why` and `ms`"] = (),
+    treatment: Annotated[str, "what was done: `pass`, `slow`, `hold`"] = "pass",
+    would_be: Annotated[str, "the treatment that `enforce` mode gives; differs in `observe` mode"] = "pass",
+    seconds: Annotated[float, "from accept to close"] = 0.0,
+    held_seconds: Annotated[float, "of these, added by us"] = 0.0,
+    dripped_bytes: Annotated[int, "bytes of replies sent at a pace"] = 0,
+    pregreet: Annotated[bool, "whether the peer spoke before the banner"] = False,
+    phase: Annotated[str, "the last state of the dialogue that was reached"] = "",
+    ended: Annotated[
+        Ended,
+        "`quit`: in order; `peer-left`, `peer-silent`; `backend`: lost or not there; `stopped`: with us; "
+        "`refused`: by us; `error`: a bug; `full`: a cap was reached",
+    ] = "quit",
+    transactions: Annotated[int, "messages begun (MAIL accepted)"] = 0,
+    recipients_accepted: Annotated[int, "recipients accepted"] = 0,
+    recipients_refused: Annotated[int, "recipients refused"] = 0,
+    messages_accepted: Annotated[int, "messages that a backend has acknowledged"] = 0,
+    reverse_path: Annotated[
+        str | bytes | None, "the last one, bounded and escaped; empty: the null sender"
+    ] = None,
+    backend: Annotated[str | None, "the backend that it was joined to"] = None,
+    backend_reply: Annotated[str | bytes, "the backend's last reply, bounded and escaped"] = "",
+    bytes_from_peer: Annotated[int, "bytes"] = 0,
+    bytes_to_peer: Annotated[int, "bytes"] = 0,
+    blind: Annotated[bool, "whether STARTTLS was passed through: from there on we saw nothing"] = False,
+    errors: Annotated[Iterable[str], "what went wrong on our side: broken DNSBL zones, a backend"] = (),
+) -> Info:
+    """One connection is over, however it ended. Each has exactly one of these: the whole story."""
+    log.info(
+        "session.closed",
+        id=id,
+        peer=peer,
+        port=port,
+        host=None if host is None else safe(host),
+        helo=safe(helo),
+        verdict=verdict,
+        score=score,
+        findings=[_finding(finding) for finding in findings],
+        treatment=treatment,
+        would_be=would_be,
+        seconds=round(seconds, 3),
+        held_seconds=round(held_seconds, 3),
+        dripped_bytes=dripped_bytes,
+        pregreet=pregreet,
+        phase=phase,
+        ended=ended,
+        transactions=transactions,
+        recipients_accepted=recipients_accepted,
+        recipients_refused=recipients_refused,
+        messages_accepted=messages_accepted,
+        reverse_path=None if reverse_path is None else safe(reverse_path),
+        backend=backend,
+        backend_reply=safe(backend_reply),
+        bytes_from_peer=bytes_from_peer,
+        bytes_to_peer=bytes_to_peer,
+        blind=blind,
+        errors=[safe(error, 200) for error in errors],
+    )
+
+
+def _finding(finding: Finding) -> dict[str, str | float]:
+    return {
+        "signal": safe(finding.signal),
+        "result": finding.result.value,
+        "points": finding.points,
+        "why": safe(finding.why, 200),
+        "ms": round(finding.seconds * 1000, 1),
+    }

@@ -1,0 +1,79 @@
+"""The observer: sits in the path of a relayed dialogue and hears both sides.
+
+Each complete line of the peer is read here before it goes on; it then goes on as the same bytes, or
+not at all (`refusal`). One command is outstanding at a time, so replies match commands one to one;
+a reply to nothing, or bytes behind a reply, are a fault of the backend.
+
+It says what it heard and moves the state; the sockets are `tarpit.relay`.
+"""
+
+from tarpit.smtp.commands import Command, Verb
+from tarpit.smtp.dialogue import Dialogue, Heard
+from tarpit.smtp.keywords import shown
+from tarpit.smtp.lines import LineFault
+from tarpit.smtp.replies import ReceivedReply, Reply, ReplyFault, ReplyReader
+from tarpit.smtp.server import refusal
+from tarpit.smtp.states import State
+
+
+class Observer:
+    """Both directions of one relayed dialogue."""
+
+    __slots__ = ("_outstanding", "_replies", "dialogue", "pipelining", "starttls")
+
+    def __init__(self, dialogue: Dialogue, *, pipelining: bool = True, starttls: bool = True) -> None:
+        self.dialogue = dialogue
+        self.pipelining = pipelining
+        self.starttls = starttls
+        self._replies = ReplyReader()
+        self._outstanding: Command | None = None
+
+    @staticmethod
+    def refusal(heard: Heard) -> Reply | None:
+        """Return the answer to what may not go on to the backend, or None when it may."""
+        return refusal(heard)
+
+    def refused(self, heard: Heard, reply: Reply) -> None:
+        """Take note that we answered *heard* ourselves."""
+        self.dialogue.settle(heard, reply.code)
+        if not isinstance(heard, LineFault) and heard.verb is Verb.BDAT:
+            self.dialogue.close()
+
+    def forward(self, command: Command) -> bytes:
+        """Return the bytes to send on for *command*: exactly those received."""
+        assert self._outstanding is None, "one command at a time"
+        self._outstanding = command
+        return command.line + b"\r\n"
+
+    def receive_from_backend(self, data: bytes) -> None:
+        """Take what the backend sent."""
+        self._replies.receive(data)
+
+    def next_reply(self) -> ReceivedReply | ReplyFault | None:
+        """Return the backend's next complete reply, or its fault, or None when more is needed."""
+        reply = self._replies.next_reply()
+        if isinstance(reply, ReceivedReply) and not self._replies.empty:
+            return ReplyFault("more than one reply to one command")
+        return reply
+
+    def replied(self, reply: ReceivedReply) -> bytes | ReplyFault:
+        """Match *reply* to the command outstanding; return what the peer is shown of it."""
+        command, self._outstanding = self._outstanding, None
+        if command is None:
+            return ReplyFault("a reply to nothing")
+        if reply.code // 100 == 3 and command.verb is not Verb.DATA:
+            return ReplyFault(f"a {reply.code} to {command.verb.name}")
+        if command.verb is Verb.DATA and reply.code < 300:
+            return ReplyFault(f"a {reply.code} to DATA")
+        self.dialogue.settle(command, reply.code)
+        if command.verb is Verb.EHLO and reply.code < 400:
+            return shown(reply, pipelining=self.pipelining, starttls=self.starttls)
+        return reply.raw
+
+    def replied_to_content(self, reply: ReceivedReply) -> bytes | ReplyFault:
+        """Match *reply* to the end of data."""
+        assert self.dialogue.state is State.DATA
+        if reply.code // 100 == 3:
+            return ReplyFault(f"a {reply.code} to the end of data")
+        self.dialogue.settle_content(reply.code)
+        return reply.raw

@@ -1,0 +1,157 @@
+"""Replies: those we write, and those a backend sends, read strictly.
+
+The one idea: a reply is either whole and unambiguous, or it is a `ReplyFault` and the backend is not to be
+believed any more. A backend that says `2500 ok` or `250-a` / `550 b` has not accepted anything.
+
+Bounds: a line is at most 4 KiB, a reply 64 KiB; RFC 5321 section 4.5.3.1.5 allows 512 octets a line.
+
+Not here: whether a reply fits the command it answers (`observer`), and how slowly it is said (`drip`).
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+LINE_LIMIT: Final = 4096  # octets of one received line with its CRLF
+REPLY_LIMIT: Final = 65536  # octets of one received reply
+TEXT_LIMIT: Final = 506  # octets of text in a line of ours: 512 less code, separator and CRLF
+
+_LINE: Final = re.compile(rb"([2-5][0-9]{2})(?:([ -])([\t -~\x80-\xff]*+))?\r\n")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_ENHANCED: Final = re.compile(rb"([245])\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply: its code and the text of each line, without code and CRLF."""
+
+    code: int
+    lines: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what would be two replies on the wire: such a value is a bug, wherever its text came from."""
+        if not 200 <= self.code <= 599 or not self.lines or any(map(_CONTROL.search, self.lines)):
+            raise ValueError(f"not a reply: {self.code} {self.lines!r}")
+
+    @classmethod
+    def of(cls, code: int, *text: str) -> "Reply":
+        """Return a reply of ours. *text* may quote a stranger: what is not printable ASCII becomes `?`."""
+        return cls(code, tuple(map(_printable, text or ("",))))
+
+    def encode(self) -> bytes:
+        """Return the reply as it is sent."""
+        separators = [b"-"] * (len(self.lines) - 1) + [b" "]
+        pairs = zip(separators, self.lines, strict=True)
+        return b"".join(b"%d%b%b\r\n" % (self.code, separator, line) for separator, line in pairs)
+
+    @property
+    def positive(self) -> bool:
+        """Whether the command was carried out (2xx)."""
+        return self.code < 300
+
+    @property
+    def intermediate(self) -> bool:
+        """Whether more is awaited from the peer (3xx)."""
+        return 300 <= self.code < 400
+
+    @property
+    def refused(self) -> bool:
+        """Whether the command failed, for now (4xx) or for good (5xx)."""
+        return self.code >= 400
+
+    @property
+    def enhanced(self) -> str | None:
+        """The enhanced code (RFC 2034), such as "4.7.1"; None when absent or at odds with the code."""
+        match = _ENHANCED.match(self.lines[0])
+        if match is None or int(match[1]) != self.code // 100:
+            return None
+        return match[0].decode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedReply(Reply):
+    """A backend's reply; `raw` is every byte of it as received."""
+
+    raw: bytes
+
+    def encode(self) -> bytes:
+        """Return the reply as it came: a relay changes nothing."""
+        return self.raw
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFault:
+    """The backend has said something that is no reply. Nothing after it can be trusted."""
+
+    why: str
+
+
+class ReplyReader:
+    """Cuts replies out of a backend's bytes, in any pieces. After the first fault there is only the fault."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()  # starts where the reply in hand starts
+        self._start = 0  # where the next line starts
+        self._lines: list[bytes] = []
+        self._code: int | None = None
+        self._fault: ReplyFault | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether no byte is waiting. Bytes after the reply to the only open command are a fault."""
+        return not self._buffer
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the backend."""
+        if self._fault is None:
+            self._buffer += data
+
+    def next_reply(self) -> ReceivedReply | ReplyFault | None:
+        """Return the next whole reply, the fault, or None when more bytes are needed. Never raises."""
+        while self._fault is None:
+            end = self._buffer.find(b"\n", self._start) + 1
+            size = (end or len(self._buffer) + 1) - self._start  # a line without its end needs one more byte
+            if size > LINE_LIMIT or self._start + size > REPLY_LIMIT:
+                return self._fail("reply too long")
+            if not end:
+                return None
+            reply = self._take_line(bytes(self._buffer[self._start : end]))
+            if reply is not None:
+                return reply
+        return self._fault
+
+    def _take_line(self, line: bytes) -> ReceivedReply | ReplyFault | None:
+        """Add one line to the reply in hand; return the reply when this was its last line."""
+        match = _LINE.fullmatch(line)
+        if match is None:
+            return self._fail(_explain(line))
+        code = int(match[1])
+        if self._code not in {None, code}:
+            return self._fail("reply code changes between lines")
+        self._code = code
+        self._lines.append(match[3] or b"")
+        self._start += len(line)
+        return None if match[2] == b"-" else self._finish(code)
+
+    def _finish(self, code: int) -> ReceivedReply:
+        reply = ReceivedReply(code, tuple(self._lines), bytes(self._buffer[: self._start]))
+        del self._buffer[: self._start]
+        self._start, self._lines, self._code = 0, [], None
+        return reply
+
+    def _fail(self, why: str) -> ReplyFault:
+        self._fault = ReplyFault(why)
+        self._buffer.clear()
+        return self._fault
+
+
+def _explain(line: bytes) -> str:
+    if not line.endswith(b"\r\n"):
+        return "reply line ends in a bare LF"
+    if _CONTROL.search(line[:-2]):
+        return "control character in a reply"
+    return "not a reply line"
+
+
+def _printable(text: str) -> bytes:
+    return "".join(c if " " <= c <= "~" else "?" for c in text[:TEXT_LIMIT]).encode("ascii")

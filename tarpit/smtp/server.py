@@ -1,0 +1,130 @@
+"""Our own half of a dialogue: what we answer a peer who has no backend.
+
+`judge` gives the reply to a command, or None where only the backend may answer (RCPT, STARTTLS);
+`settle` moves the dialogue once a reply was decided. Nothing is sent or waited for here; how
+slowly it is said is not known here. RFC 5321; enhanced codes by RFC 3463.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tarpit.smtp.commands import Command, Hello, Mail, Malformed, Rcpt, SyntaxFault, Verb
+from tarpit.smtp.dialogue import Dialogue, Heard
+from tarpit.smtp.lines import LineFault
+from tarpit.smtp.replies import Reply
+from tarpit.smtp.states import State, in_order
+
+V = Verb
+
+OK: Final = Reply.of(250, "2.0.0 Ok")
+OUT_OF_ORDER: Final = Reply.of(503, "5.5.1 Bad sequence of commands")
+STUFFED: Final = Reply.of(554, "5.5.0 Content sent before it was asked for")
+NO_BACKEND: Final = Reply.of(451, "4.3.0 Mail server temporarily unavailable, try again later")
+STOPPING: Final = Reply.of(421, "4.3.2 Service shutting down, try again later")
+SILENT: Final = Reply.of(421, "4.4.2 Timeout, closing connection")
+BUSY: Final = Reply.of(421, "4.3.2 Too busy, try again later")
+UNREACHABLE: Final = Reply.of(421, "4.3.0 Mail server temporarily unavailable, try again later")
+
+PLAIN: Final[Mapping[Verb, Reply]] = {
+    V.NOOP: OK,
+    V.RSET: OK,
+    V.QUIT: Reply.of(221, "2.0.0 Bye"),
+    V.HELP: Reply.of(214, "2.0.0 See RFC 5321"),
+    V.VRFY: Reply.of(252, "2.5.2 Cannot VRFY, send some mail and I will try"),
+    V.EXPN: Reply.of(502, "5.5.1 EXPN is not available"),
+    V.AUTH: Reply.of(502, "5.5.1 AUTH is not available here"),
+    V.BDAT: Reply.of(503, "5.5.1 CHUNKING was not offered"),
+    V.DATA: Reply.of(503, "5.5.1 No valid recipients"),
+}
+SYNTAX: Final[Mapping[SyntaxFault, Reply]] = {
+    SyntaxFault.UNKNOWN_VERB: Reply.of(500, "5.5.2 Command not recognized"),
+    SyntaxFault.CONTROL: Reply.of(500, "5.5.2 Control character in command"),
+    SyntaxFault.TOO_LONG: Reply.of(500, "5.5.2 Line too long"),
+    SyntaxFault.BAD_ARGUMENT: Reply.of(501, "5.5.4 Syntax error in argument"),
+    SyntaxFault.BAD_PATH: Reply.of(501, "5.1.7 Syntax error in address"),
+    SyntaxFault.BAD_PARAMETER: Reply.of(501, "5.5.4 Syntax error in parameter"),
+    SyntaxFault.EIGHT_BIT: Reply.of(501, "5.5.2 8-bit text not allowed here"),
+    SyntaxFault.NOT_SMTP: Reply.of(521, "5.5.1 This is a mail server"),
+}
+LINE: Final[Mapping[LineFault, Reply]] = {
+    LineFault.BARE_LF: Reply.of(500, "5.5.2 Bare newline in command, lines end in CRLF"),
+    LineFault.TOO_LONG: SYNTAX[SyntaxFault.TOO_LONG],
+    LineFault.FLOOD: Reply.of(421, "4.7.0 Line too long, closing connection"),
+    LineFault.TLS: Reply.of(500, "5.5.2 TLS must be asked for with STARTTLS"),
+}
+
+
+def refusal(heard: Heard) -> Reply | None:
+    """Return our answer to what is malformed in itself and must reach no backend; None to what is sound."""
+    if isinstance(heard, LineFault):
+        return LINE[heard]
+    if isinstance(heard, Malformed):
+        return SYNTAX[heard.fault]
+    return PLAIN[heard.verb] if heard.verb in {V.BDAT, V.AUTH, V.VRFY, V.EXPN, V.HELP} else None
+
+
+class Server:
+    """The answers of our half, under a host name and with the EHLO keywords we may show."""
+
+    __slots__ = ("_hostname", "_keywords", "dialogue")
+
+    def __init__(self, dialogue: Dialogue, *, hostname: str, keywords: Sequence[bytes] = ()) -> None:
+        self.dialogue = dialogue
+        self._hostname = hostname.encode("ascii", "replace")
+        self._keywords = tuple(keywords)
+
+    def banner(self) -> Reply:
+        """Return our banner."""
+        return Reply(220, (self._hostname + b" ESMTP",))
+
+    def judge(self, heard: Heard) -> Reply | None:
+        """Return our reply to *heard*, or None where the backend's is wanted (RCPT, STARTTLS)."""
+        refused = refusal(heard)
+        if refused is not None:
+            return refused
+        assert not isinstance(heard, LineFault | Malformed)
+        if not in_order(self.dialogue.state, heard.verb):
+            return PLAIN[V.DATA] if self._lacks_recipients(heard) else OUT_OF_ORDER
+        match heard:
+            case Hello(verb=V.EHLO):
+                return Reply(250, (self._hostname, *self._keywords))
+            case Hello():
+                return Reply(250, (self._hostname,))
+            case (Mail() | Rcpt()) if heard.spaced:
+                return SYNTAX[SyntaxFault.BAD_ARGUMENT]
+            case Mail():
+                return self._judge_mail(heard)
+            case Rcpt():
+                return None
+            case _ if heard.verb is V.STARTTLS:
+                return None if b"STARTTLS" in self._keywords else Reply.of(502, "5.5.1 STARTTLS is not available")
+            case _:
+                return PLAIN[heard.verb]
+
+    def settle(self, heard: Heard, reply: Reply) -> None:
+        """Take note of the reply that was decided on."""
+        self.dialogue.settle(heard, reply.code)
+        if not isinstance(heard, LineFault) and heard.verb is V.BDAT:
+            self.dialogue.close()  # what follows is raw content, not commands
+
+    def _lacks_recipients(self, heard: Command) -> bool:
+        return heard.verb is V.DATA and self.dialogue.state is State.MAIL
+
+    def _judge_mail(self, mail: Mail) -> Reply:
+        known = {keyword.split(b" ", 1)[0] for keyword in self._keywords}
+        for parameter in mail.parameters:
+            if not PARAMETERS.get(parameter.keyword, frozenset()) & known:
+                return Reply.of(555, "5.5.4 MAIL parameter not recognized")
+        return Reply.of(250, "2.1.0 Ok")
+
+
+# MAIL parameter -> the EHLO keywords that allow it
+PARAMETERS: Final[Mapping[str, frozenset[bytes]]] = {
+    "SIZE": frozenset({b"SIZE"}),
+    "BODY": frozenset({b"8BITMIME"}),
+    "SMTPUTF8": frozenset({b"SMTPUTF8"}),
+    "RET": frozenset({b"DSN"}),
+    "ENVID": frozenset({b"DSN"}),
+    "BY": frozenset({b"DELIVERBY"}),
+    "MT-PRIORITY": frozenset({b"MT-PRIORITY"}),
+}

@@ -1,0 +1,69 @@
+"""The order of an SMTP dialogue, as one table.
+
+A command only proposes; its reply decides. So one table serves the side that writes replies
+(`server`) and the side that overhears them (`observer`). Nothing about order stands anywhere else.
+RFC 5321 section 4.1.4 (order of commands), RFC 3207 section 4.2 (STARTTLS).
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+from tarpit.smtp.commands import Verb
+
+V = Verb
+
+
+class State(Enum):
+    """Where a dialogue stands. The value is what events call the phase."""
+
+    GREETED = "greeted"  # the banner was said, no HELO or EHLO yet
+    READY = "ready"  # introduced, no transaction open
+    MAIL = "mail"  # a reverse-path stands
+    RCPT = "rcpt"  # at least one recipient stands
+    DATA = "data"  # 354 was said: what follows is content
+    OPAQUE = "opaque"  # passed-through TLS: nothing more can be heard
+    CLOSED = "closed"
+
+
+S = State
+
+HELLO: Final = {V.HELO: S.READY, V.EHLO: S.READY}
+RESET: Final = HELLO | {V.RSET: S.READY}
+
+# state -> command, once a 2xx or 3xx reply accepts it -> next state
+ON_ACCEPT: Final[Mapping[State, Mapping[Verb, State]]] = {
+    S.GREETED: HELLO,
+    S.READY: RESET | {V.MAIL: S.MAIL, V.STARTTLS: S.OPAQUE},
+    S.MAIL: RESET | {V.RCPT: S.RCPT},
+    S.RCPT: RESET | {V.RCPT: S.RCPT, V.DATA: S.DATA},
+    S.DATA: {},
+    S.OPAQUE: {},
+    S.CLOSED: {},
+}
+
+# commands that may come at any time and by themselves change nothing
+ANYTIME: Final = frozenset({V.NOOP, V.RSET, V.QUIT, V.HELP, V.VRFY, V.EXPN})
+
+
+def in_order(state: State, verb: Verb) -> bool:
+    """Whether *verb* may be said in *state*."""
+    return verb in ANYTIME or verb in ON_ACCEPT[state]
+
+
+def after(state: State, verb: Verb, code: int) -> State:
+    """Return the state after *verb* was answered with *code*.
+
+    421 ends any dialogue (RFC 5321 section 3.8); a refused command changes nothing; only a 3xx
+    opens DATA.
+    """
+    if code == 421 or (verb is V.QUIT and code < 400):
+        return S.CLOSED
+    if code >= 400 or (verb is V.DATA) != (code // 100 == 3):
+        return state
+    return ON_ACCEPT[state].get(verb, state)
+
+
+def after_content(code: int) -> State:
+    """Return the state after the end of data was answered with *code*: the transaction is over either way."""
+    return S.CLOSED if code == 421 else S.READY

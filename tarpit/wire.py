@@ -1,0 +1,278 @@
+"""A connected socket, ours to read and write without blocking.
+
+Errors of the socket are translated here and nowhere else: into `PeerGone` and `PeerSilent` on the
+peer's side, into `BackendUnavailable` on the backend's (the two types are given when the wire is
+made). Where nothing can be there yet, a read waits first and tries then: the flag `_readable` keeps
+what edge-triggered polling last said.
+
+How slowly a reply goes out is `drip`; which sockets stirred is `poller`.
+"""
+
+import contextlib
+import select
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
+from tarpit.poller import HUNG_UP, Poller
+
+FOREVER: Final = float("inf")
+_LINGER_ROUNDS: Final = 16  # reads after our last word, at most: a peer that floods is cut off
+
+Failure = Callable[[str], Exception]
+
+
+class Wire:
+    """One connection. At most one task waits on it at a time."""
+
+    __slots__ = (
+        "_gone",
+        "_hung_up",
+        "_poller",
+        "_readable",
+        "_silent",
+        "_socket",
+        "_stop",
+        "_task",
+        "_timed_out",
+        "_writable",
+        "bytes_in",
+        "bytes_out",
+        "deadline",
+        "on_hangup",
+        "peer",
+    )
+
+    def __init__(
+        self, poller: Poller, sock: socket.socket, *, gone: Failure = PeerGone, silent: Failure = PeerSilent
+    ) -> None:
+        sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        self._poller = poller
+        self._socket = sock
+        self._gone = gone
+        self._silent = silent
+        self._readable = False
+        self._writable = True
+        self._hung_up = False
+        self._timed_out = False
+        self._stop = False
+        self._task: trio.lowlevel.Task | None = None
+        self.deadline = FOREVER
+        self.on_hangup: Callable[[], None] | None = None  # told of a FIN, reset or error, at once
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.peer: tuple[str, int] = _end(sock.getpeername)
+        poller.add(sock.fileno(), self)
+
+    @property
+    def ours(self) -> tuple[str, int]:
+        """Address and port of our end."""
+        return _end(self._socket.getsockname)
+
+    @property
+    def socket(self) -> socket.socket:
+        """The socket itself, for options."""
+        return self._socket
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop
+
+    @property
+    def readable(self) -> bool:
+        """Whether a read may find something: bytes, an end, or an error."""
+        return self._readable or self._hung_up
+
+    # -- reading and writing
+
+    async def receive(self, limit: int, until: float = FOREVER, *, stoppable: bool = False) -> bytes:
+        """Return up to *limit* bytes, b"" at the end of the stream, waiting until the time *until*.
+
+        Raises what the wire was made with when the connection breaks or the time passes, and
+        `Stopping` when the wait is *stoppable* and `stop` was called.
+        """
+        parked = False
+        while True:
+            if stoppable and self._stop:
+                raise Stopping
+            if self.readable:
+                data = self.receive_now(limit)
+                if data is not None:
+                    if not parked:
+                        await trio.lowlevel.checkpoint()
+                    return data
+            await self._park(until)
+            parked = True
+
+    def receive_now(self, limit: int) -> bytes | None:
+        """Return what is there, b"" at the end of the stream, or None when nothing is there yet."""
+        try:
+            data = self._socket.recv(limit)
+        except BlockingIOError:
+            self._readable = False
+            return None
+        except OSError as error:
+            raise self._gone(_reason(error)) from None
+        # a short read has emptied the socket, unless its end was told together with the bytes
+        self._readable = len(data) == limit
+        self.bytes_in += len(data)
+        return data
+
+    async def send_all(self, data: bytes, until: float = FOREVER) -> None:
+        """Send all of *data*, waiting until the time *until*."""
+        sent = self.send_now(data)
+        while sent < len(data):
+            await self._park(until)
+            sent += self.send_now(data[sent:])
+
+    def send_now(self, data: bytes) -> int:
+        """Send what the kernel takes at once, and return how many bytes that was."""
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            self._writable = False
+            return 0
+        except OSError as error:
+            raise self._gone(_reason(error)) from None
+        self.bytes_out += sent
+        return sent
+
+    async def connected(self, until: float) -> None:
+        """Wait for a connect in progress to succeed."""
+        self._writable = False
+        while not (self._writable or self._hung_up):
+            await self._park(until)
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise self._gone(_reason(OSError(error, "")))
+        self.peer = _end(self._socket.getpeername)
+
+    def has_left(self) -> bool:
+        """Whether the other side has reset or closed, with nothing left to read."""
+        try:
+            return self._socket.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    # -- waiting
+
+    async def _park(self, until: float) -> None:
+        self.deadline = until
+        await wait_any(self)
+
+    def check(self) -> None:
+        """Raise what the wire was made with, if its deadline has passed during the last wait."""
+        if self._timed_out:
+            self._timed_out = False
+            raise self._silent("no answer in time")
+
+    def set_waiter(self, task: trio.lowlevel.Task | None) -> None:
+        """Make *task* the one to wake, or nobody."""
+        self._task = task
+        if task is None:
+            self._poller.waits_no_more(self)
+        else:
+            self._poller.waits(self)
+
+    def _wake(self) -> None:
+        task = self._task
+        if task is not None:
+            self._task = None
+            self._poller.waits_no_more(self)
+            # the same task may wait on a second wire: whoever wakes it first does
+            if task.custom_sleep_data is not None:
+                task.custom_sleep_data = None
+                trio.lowlevel.reschedule(task)
+
+    def stirred(self, events: int) -> None:
+        """Take note of what epoll said, and wake whoever waits."""
+        if events & select.EPOLLIN:
+            self._readable = True
+        if events & select.EPOLLOUT:
+            self._writable = True
+        if events & HUNG_UP:
+            self._hung_up = True
+            if self.on_hangup is not None:
+                self.on_hangup()
+        self._wake()
+
+    def overdue(self) -> None:
+        """End a wait that took too long."""
+        self._timed_out = True
+        self._wake()
+
+    def stop(self) -> None:
+        """End a stoppable wait, now or when it begins."""
+        self._stop = True
+        self._wake()
+
+    # -- the end
+
+    def close(self) -> None:
+        """Close at once. What the kernel has taken is still delivered."""
+        if self._socket.fileno() >= 0:
+            self._poller.remove(self._socket.fileno())
+            self._socket.close()
+
+    def abort(self) -> None:
+        """Close with a reset: the other side can not mistake it for an orderly end."""
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        self.close()
+
+    async def close_gently(self, patience: float = 1.0) -> None:
+        """Close so that our last words are read: end our side, then read on for up to *patience* seconds.
+
+        A close with bytes unread resets the connection, and the reset destroys what was sent.
+        """
+        until = trio.current_time() + patience
+        with contextlib.suppress(OSError, PeerGone, PeerSilent, BackendUnavailable):
+            self._socket.shutdown(socket.SHUT_WR)
+            for _ in range(_LINGER_ROUNDS):
+                if not await self.receive(65536, until):
+                    break
+        self.close()
+
+
+async def wait_any(*wires: Wire) -> None:
+    """Wait until one of *wires* stirs or is told to stop. One task, any number of wires.
+
+    Each is waited for until its `deadline`; the first to pass it raises what it was made with.
+    """
+    task = trio.lowlevel.current_task()
+    for wire in wires:
+        wire.set_waiter(task)
+
+    def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+        task.custom_sleep_data = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    task.custom_sleep_data = wires
+    try:
+        await trio.lowlevel.wait_task_rescheduled(abort)
+    finally:
+        task.custom_sleep_data = None
+        for wire in wires:
+            wire.set_waiter(None)
+    for wire in wires:
+        wire.check()
+
+
+def _end(ask: Callable[[], object]) -> tuple[str, int]:
+    try:
+        name = ask()
+    except OSError:
+        return ("", 0)
+    return (name[0], name[1]) if isinstance(name, tuple) else ("", 0)
+
+
+def _reason(error: OSError) -> str:
+    return {104: "connection reset", 32: "connection closed", 110: "connection timed out", 111: "refused"}.get(
+        error.errno or 0, error.strerror or str(error)
+    )

@@ -1,0 +1,164 @@
+"""A scripted backend: speaks SMTP over loopback, and keeps every byte each connection sent to it.
+
+What it says to a verb can be replaced, for BANNER and DOT (the end of data) too: other bytes, a closed
+connection, or silence. It judges nothing and checks no order: what it is told is the test's matter.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+import trio
+
+
+class Does(Enum):
+    """What a backend can do in place of an answer."""
+
+    CLOSE = "close"
+    SILENT = "silent"
+
+
+Answer = bytes | Does
+
+ANSWERS: Final[Mapping[str, Answer]] = {
+    "BANNER": b"220 backend.example ESMTP hello from the backend\r\n",
+    "EHLO": b"250-backend.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250 8BITMIME\r\n",
+    "HELO": b"250 backend.example\r\n",
+    "MAIL": b"250 2.1.0 Ok\r\n",
+    "RCPT": b"250 2.1.5 Ok\r\n",
+    "DATA": b"354 Go ahead\r\n",
+    "DOT": b"250 2.0.0 Ok: queued as 1\r\n",
+    "RSET": b"250 2.0.0 Ok\r\n",
+    "NOOP": b"250 2.0.0 Ok\r\n",
+    "XCLIENT": b"220 backend.example ESMTP again\r\n",
+    "QUIT": b"221 2.0.0 Bye\r\n",
+}
+UNKNOWN: Final = b"502 5.5.2 What?\r\n"
+
+
+@dataclass
+class Connection:
+    """What came over one connection."""
+
+    received: bytearray = field(default_factory=bytearray)
+    proxy_header: bytes = b""
+    commands: list[bytes] = field(default_factory=list)  # without CRLF, content left out
+    contents: list[bytes] = field(default_factory=list)  # as on the wire, the last dot left out
+    closed: bool = False
+
+
+@dataclass
+class FakeBackend:
+    """A backend that is listening. `answers` may be changed at any time."""
+
+    address: tuple[str, int]
+    answers: dict[str, Answer]
+    proxied: bool = False  # expect a PROXY protocol v2 header
+    connections: list[Connection] = field(default_factory=list)
+    _changed: trio.Event = field(default_factory=trio.Event)
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """Serve one connection until it ends."""
+        connection = Connection()
+        self.connections.append(connection)
+        try:
+            await _Dialogue(self, connection, stream).run()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            connection.closed = True
+            self._changed.set()
+
+    async def wait_closed(self, count: int) -> None:
+        """Wait until *count* connections have come and gone."""
+        while sum(connection.closed for connection in self.connections) < count:
+            self._changed = trio.Event()
+            await self._changed.wait()
+
+
+@asynccontextmanager
+async def fake_backend(
+    answers: Mapping[str, Answer] | None = None, *, proxied: bool = False
+) -> AsyncIterator[FakeBackend]:
+    """Run a backend whose *answers* replace those of `ANSWERS`, verb by verb."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    host, port = listener.socket.getsockname()[:2]
+    backend = FakeBackend((host, port), {**ANSWERS, **(answers or {})}, proxied)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, backend.serve, [listener])
+        yield backend
+        nursery.cancel_scope.cancel()
+
+
+class _Ended(Exception):  # noqa: N818 - the dialogue is over, on either side's wish
+    pass
+
+
+class _Dialogue:
+    def __init__(self, backend: FakeBackend, connection: Connection, stream: trio.SocketStream) -> None:
+        self._backend = backend
+        self._connection = connection
+        self._stream = stream
+        self._buffer = bytearray()
+
+    async def run(self) -> None:
+        try:
+            async with self._stream:
+                await self._talk()
+        except _Ended:
+            pass
+
+    async def _talk(self) -> None:
+        if self._backend.proxied:
+            header = await self._exactly(16)
+            self._connection.proxy_header = header + await self._exactly(int.from_bytes(header[14:16], "big"))
+        await self._answer("BANNER")
+        while True:
+            line = await self._until(b"\r\n")
+            self._connection.commands.append(line)
+            verb = line.partition(b" ")[0].decode("latin-1").upper()
+            said = await self._answer(verb)
+            if verb == "DATA" and said.startswith(b"354"):
+                await self._content()
+            if verb == "QUIT":
+                raise _Ended
+
+    async def _content(self) -> None:
+        content = b""
+        while (line := await self._until(b"\r\n")) != b".":
+            content += line + b"\r\n"
+        self._connection.contents.append(content)
+        await self._answer("DOT")
+
+    async def _answer(self, verb: str) -> bytes:
+        answer = self._backend.answers.get(verb, UNKNOWN)
+        if answer is Does.CLOSE:
+            raise _Ended
+        if answer is Does.SILENT:
+            while True:
+                await self._receive()
+        await self._stream.send_all(answer)
+        return answer
+
+    async def _until(self, end: bytes) -> bytes:
+        while end not in self._buffer:
+            await self._receive()
+        line, _, rest = self._buffer.partition(end)
+        self._buffer = rest
+        return bytes(line)
+
+    async def _exactly(self, count: int) -> bytes:
+        while len(self._buffer) < count:
+            await self._receive()
+        data = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return data
+
+    async def _receive(self) -> None:
+        data = await self._stream.receive_some()
+        if not data:
+            raise _Ended
+        self._connection.received += data
+        self._buffer += data
