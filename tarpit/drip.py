@@ -61,7 +61,9 @@ class Wheel:
         self._drips: set[Drip] = set()
         self._next = float("inf")
         self._sleeper: trio.CancelScope | None = None
-        self.lateness: Callable[[float], None] | None = None  # a listener for benchmarks: seconds late, per byte
+        self.lateness: Callable[[float], None] | None = (
+            None  # a listener for benchmarks: seconds late, per byte
+        )
 
     def __len__(self) -> int:
         return len(self._drips)

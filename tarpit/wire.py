@@ -273,6 +273,9 @@ def _end(ask: Callable[[], object]) -> tuple[str, int]:
 
 
 def _reason(error: OSError) -> str:
-    return {104: "connection reset", 32: "connection closed", 110: "connection timed out", 111: "refused"}.get(
-        error.errno or 0, error.strerror or str(error)
-    )
+    return {
+        104: "connection reset",
+        32: "connection closed",
+        110: "connection timed out",
+        111: "refused",
+    }.get(error.errno or 0, error.strerror or str(error))

@@ -56,5 +56,5 @@ def test_routes_are_written_as_read(text: str) -> None:
 @pytest.mark.parametrize("text", ["example.org", "=mx:25", "exa mple=mx:25", "example.org="])
 def test_no_route(text: str) -> None:
     """Half a route is none."""
-    with pytest.raises(ValueError, match="is not a route|is not host:port"):
+    with pytest.raises(ValueError, match=r"is not a route|is not host:port"):
         destinations.parse_route(text)

@@ -100,7 +100,7 @@ def test_no_share(text: str) -> None:
 @pytest.mark.parametrize("text", ["0", "-3", "three"])
 def test_no_points(text: str) -> None:
     """A threshold that everybody has reached is none."""
-    with pytest.raises(ValueError, match="must be more than 0|not a number"):
+    with pytest.raises(ValueError, match=r"must be more than 0|not a number"):
         units.parse_points(text)
 
 
@@ -138,7 +138,7 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
 )
 def test_no_address(text: str) -> None:
     """Half an address, a port out of range and a mistyped number are refused."""
-    with pytest.raises(ValueError, match="is not host:port|has no port|neither a host name nor an address"):
+    with pytest.raises(ValueError, match=r"is not host:port|has no port|neither a host name nor an address"):
         units.parse_address(text)
 
 

@@ -17,6 +17,7 @@ from scoring.score import Scorer
 from scoring.verdict import Address, Finding, Result, Verdict, to_address
 from tarpit.choices import Mode
 from tarpit.cli.options import EnvFile, Json
+from tarpit.policy import choose_treatment
 from tarpit.settings import Settings, load
 from tarpit.units import Network
 
@@ -30,16 +31,13 @@ MailFrom = Annotated[str | None, typer.Option("--mail-from", help="The reverse-p
 def command(
     ip: Ip, helo: Helo = None, mail_from: MailFrom = None, env_file: EnvFile = None, json_: Json = False
 ) -> None:
-    """Print each finding about an address with its points, reason and time, and the treatment it would get."""
+    """Print what is found about an address, points, reason and time, and the treatment it would get."""
     settings = load(os.environ, env_file)
     try:
         address = to_address(ip_address(ip))
     except ValueError:
         raise typer.BadParameter(f"{ip!r} is not an IPv4 or IPv6 address") from None
     verdict = trio.run(judge, settings, address, helo, mail_from)
-    # imported here: the path of a session is not needed by the other commands
-    from tarpit.policy import choose_treatment  # noqa: PLC0415
-
     treatment = choose_treatment(verdict).value
     answer = as_json(address, verdict, treatment)
     print(json.dumps(answer, indent=2) if json_ else as_text(address, verdict, treatment, settings.mode))
@@ -47,6 +45,7 @@ def command(
 
 async def judge(settings: Settings, address: Address, helo: str | None, mail_from: str | None) -> Verdict:
     """Return the verdict, as `classify` would reach it without a session."""
+    # imported here: the other commands do not need the path of a session
     from tarpit.classify import scoring_config  # noqa: PLC0415
 
     config = scoring_config(settings)
@@ -62,13 +61,12 @@ async def judge(settings: Settings, address: Address, helo: str | None, mail_fro
 
 
 def _by_network(settings: Settings, address: Address) -> Finding | None:
-    """Return what the operator's own lists say; the allowlist goes first, and nobody is asked after either."""
+    """Return what the operator's own lists say, the allowlist first; after either nobody is asked."""
     if network := _holding(settings.allow, address):
         return Finding("allowlist", Result.PASS, 0.0, f"{network} is in TARPIT_ALLOW: never scored")
     if network := _holding(settings.deny, address):
-        return Finding(
-            "denylist", Result.LISTED, settings.score_hold, f"{network} is in TARPIT_DENY", conduct=True
-        )
+        why = f"{network} is in TARPIT_DENY"
+        return Finding("denylist", Result.LISTED, settings.score_hold, why, conduct=True)
     return None
 
 

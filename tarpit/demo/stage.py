@@ -25,6 +25,9 @@ from tarpit.demo.peers import CAST, Outcome, Peer, visit
 from tarpit.demo.report import Session, message_line, session_of, summary, table
 from tarpit.settings import Settings, load
 
+UNTOLD: Final = frozenset(
+    {"backend.unintroduced"}
+)  # the toy backend judges nobody: it need not know its peers
 NEXT_PEER: Final = 0.3  # seconds from one peer's coming to the next one's
 NEXT_WAVE: Final = 15.0  # seconds from one wave of all peers to the next
 
@@ -70,7 +73,7 @@ class Ledger:
         if event["event"] == "session.closed":
             self.sessions.append(session_of(event, CAST))
             self.tell(self.sessions[-1].line)
-        elif level not in {"debug", "info"}:
+        elif level not in {"debug", "info"} and event["event"] not in UNTOLD:
             self.tell(f"  {level}: " + " ".join(f"{name}={value}" for name, value in event.items()))
         raise structlog.DropEvent
 

@@ -115,9 +115,9 @@ def _parse_path(octets: bytes) -> tuple[Mailbox, tuple[str, ...]] | None:
         return None
     route: tuple[str, ...] = ()
     if text.startswith("@"):
-        hops, _, text = text.partition(":")
-        route = tuple(hop.removeprefix("@") for hop in hops.split(","))
-        if not all(hop.startswith("@") and _is_host(hop[1:]) for hop in hops.split(",")):
+        hops, _, text = text[1:].partition(":")
+        route = tuple(hops.split(",@"))
+        if not all(map(_is_host, route)):
             return None
     mailbox = _parse_mailbox(text)
     return None if mailbox is None else (mailbox, route)

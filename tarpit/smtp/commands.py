@@ -167,11 +167,11 @@ def _line_fault(line: bytes, verb: Verb) -> SyntaxFault | None:
         return SyntaxFault.NOT_SMTP
     if line.startswith(b" ") or _CONTROL.search(line):
         return SyntaxFault.CONTROL
-    if verb is Verb.UNKNOWN:
-        return SyntaxFault.NOT_SMTP if _is_foreign(line) else SyntaxFault.UNKNOWN_VERB
+    if verb is Verb.UNKNOWN and _is_foreign(line):
+        return SyntaxFault.NOT_SMTP
     if len(line) > (ENVELOPE_LIMIT if verb in {Verb.MAIL, Verb.RCPT} else LINE_LIMIT):
         return SyntaxFault.TOO_LONG
-    return None
+    return SyntaxFault.UNKNOWN_VERB if verb is Verb.UNKNOWN else None
 
 
 def _is_foreign(line: bytes) -> bool:

@@ -29,7 +29,7 @@ class Reply:
     lines: tuple[bytes, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what would be two replies on the wire: such a value is a bug, wherever its text came from."""
+        """Refuse what would be two replies on the wire: such a value is a bug, whoever wrote its text."""
         if not 200 <= self.code <= 599 or not self.lines or any(map(_CONTROL.search, self.lines)):
             raise ValueError(f"not a reply: {self.code} {self.lines!r}")
 

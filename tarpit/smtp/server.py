@@ -90,14 +90,18 @@ class Server:
                 return Reply(250, (self._hostname, *self._keywords))
             case Hello():
                 return Reply(250, (self._hostname,))
-            case (Mail() | Rcpt()) if heard.spaced:
+            case Mail() | Rcpt() if heard.spaced:
                 return SYNTAX[SyntaxFault.BAD_ARGUMENT]
             case Mail():
                 return self._judge_mail(heard)
             case Rcpt():
                 return None
             case _ if heard.verb is V.STARTTLS:
-                return None if b"STARTTLS" in self._keywords else Reply.of(502, "5.5.1 STARTTLS is not available")
+                return (
+                    None
+                    if b"STARTTLS" in self._keywords
+                    else Reply.of(502, "5.5.1 STARTTLS is not available")
+                )
             case _:
                 return PLAIN[heard.verb]
 

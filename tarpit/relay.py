@@ -1,0 +1,198 @@
+"""A joined session: peer and backend, bytes unchanged, the observer in the path.
+
+One task does both directions: SMTP is lock-step, and one command is outstanding at a time. While
+nothing is, both sides are watched, so that a backend that hangs up or says 421 is heard at once.
+
+How fast replies go to the peer is asked of the voice; dialling is `backend`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from tarpit.errors import BackendUnavailable, PeerGone
+from tarpit.pace import Stage
+from tarpit.smtp.commands import Command, Mail, Rcpt, Verb
+from tarpit.smtp.dialogue import Heard
+from tarpit.smtp.endofdata import EndOfData
+from tarpit.smtp.lines import LineFault
+from tarpit.smtp.observer import Observer
+from tarpit.smtp.replies import ReceivedReply, ReplyFault
+from tarpit.smtp.server import STUFFED
+from tarpit.smtp.states import State
+from tarpit.voice import Voice, stage_of
+from tarpit.wire import FOREVER, Wire, wait_any
+
+BLOCK: Final = 65536  # bytes: 16 and 256 KiB were both slower
+COMMANDS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOuts:
+    """Seconds. RFC 5321 section 4.5.3.2 asks for no less than the defaults."""
+
+    command: float  # the peer's next command, the whole line
+    block: float  # a block of content, either way
+    reply: float  # the backend's reply to a command
+    dot: float  # the backend's reply to the end of data
+
+
+async def _nothing(_: Mail) -> None:
+    pass
+
+
+async def _nothing_waits() -> None:
+    pass
+
+
+class Relay:
+    """One joined session."""
+
+    def __init__(
+        self,
+        voice: Voice,
+        backend: Wire,
+        observer: Observer,
+        time_outs: TimeOuts,
+        *,
+        on_mail: Callable[[Mail], Awaitable[None]] = _nothing,
+        before_rcpt: Callable[[], Awaitable[None]] = _nothing_waits,
+    ) -> None:
+        self._voice = voice
+        self._peer = voice.wire
+        self._backend = backend
+        self._observer = observer
+        self._dialogue = observer.dialogue
+        self._time_outs = time_outs
+        self._on_mail = on_mail
+        self._before_rcpt = before_rcpt
+        self.last_reply = b""
+        self.committing = False  # between the end of data and its reply
+
+    async def run(self) -> None:
+        """Relay until the dialogue is over. Raises `PeerGone`, `PeerSilent`, `BackendUnavailable`, `Stopping`."""
+        while not self._dialogue.closed:
+            heard = await self._next_heard()
+            if heard is None:
+                raise PeerGone("closed without QUIT")
+            refusal = self._observer.refusal(heard)
+            if refusal is not None:
+                self._observer.refused(heard, refusal)
+                await self._voice.say(refusal, stage_of(heard))
+                continue
+            assert not isinstance(heard, LineFault)
+            await self.exchange(heard)
+
+    async def exchange(self, command: Command) -> None:
+        """Send one command on, pass its reply back, and do what that reply opens: content, or TLS."""
+        if isinstance(command, Rcpt):
+            await self._before_rcpt()
+        data = self._observer.forward(command)
+        await self._backend.send_all(data, self._soon(self._time_outs.reply))
+        if isinstance(command, Mail):
+            await self._on_mail(command)
+        shown = self._sound(self._observer.replied(await self._reply(self._time_outs.reply)))
+        if command.verb is Verb.DATA and self._dialogue.state is not State.DATA and len(self._dialogue.lines):
+            # DATA was refused and content came along: not one byte of it may be read as a command
+            self._dialogue.close()
+            shown = STUFFED.encode()
+        await self._voice.say(shown, stage_of(command))
+        if self._dialogue.state is State.DATA:
+            await self._content()
+        elif self._dialogue.state is State.OPAQUE:
+            await self._opaque()
+
+    async def replay(self, command: Command) -> ReceivedReply:
+        """Send a command that the peer has had its answer to already; return the backend's reply."""
+        await self._backend.send_all(command.line + b"\r\n", self._soon(self._time_outs.reply))
+        return await self._reply(self._time_outs.reply)
+
+    async def _content(self) -> None:
+        end, block = EndOfData(), self._dialogue.lines.take_rest()
+        while (size := end.find(block)) < 0:
+            await self._backend.send_all(block, self._soon(self._time_outs.block))
+            block = await self._peer.receive(BLOCK, self._soon(self._time_outs.block))
+            if not block:
+                raise PeerGone("closed in the middle of a message")
+        # the end goes out in one piece with what precedes it, and only when all of it is here
+        self.committing = True
+        await self._backend.send_all(block[:size], self._soon(self._time_outs.block))
+        self._dialogue.lines.receive(block[size:])
+        reply = await self._reply(self._time_outs.dot)
+        shown = self._sound(self._observer.replied_to_content(reply))
+        self.committing = False
+        await self._voice.say(shown, Stage.END)
+
+    async def _opaque(self) -> None:
+        """Pass everything both ways, unheard, until one side ends."""
+        if rest := self._dialogue.lines.take_rest():
+            await self._backend.send_all(rest, self._soon(self._time_outs.block))
+        pairs = ((self._peer, self._backend), (self._backend, self._peer))
+        while True:
+            for source, target in pairs:
+                if source.readable and (data := source.receive_now(BLOCK)) is not None:
+                    if not data:
+                        return
+                    await target.send_all(data, self._soon(self._time_outs.block))
+            if self._peer.stopping:
+                return
+            if not (self._peer.readable or self._backend.readable):
+                self._peer.deadline = self._soon(self._time_outs.command)
+                self._backend.deadline = FOREVER
+                await wait_any(self._peer, self._backend)
+            else:
+                await trio.lowlevel.checkpoint()
+
+    async def _next_heard(self) -> Heard | None:
+        until = self._soon(self._time_outs.command)
+        while (heard := self._dialogue.next_heard()) is None:
+            while not self._peer.readable and not self._peer.stopping:
+                if self._backend.readable:
+                    await self._unasked()
+                self._peer.deadline, self._backend.deadline = until, FOREVER
+                await wait_any(self._peer, self._backend)
+            data = await self._peer.receive(COMMANDS, until, stoppable=True)
+            if not data:
+                return None
+            self._dialogue.lines.receive(data)
+        return heard
+
+    async def _unasked(self) -> None:
+        """The backend stirred while nothing was asked: a 421 is passed on, all else is its fault."""
+        data = self._backend.receive_now(COMMANDS)
+        if data is None:
+            return
+        if not data:
+            raise BackendUnavailable("closed the connection")
+        self._observer.receive_from_backend(data)
+        reply = self._observer.next_reply()
+        if isinstance(reply, ReceivedReply) and reply.code == 421:
+            self.last_reply = reply.raw
+            self._dialogue.close()
+            await self._voice.say(reply.raw, Stage.PROMPT)
+            raise BackendUnavailable("said 421 unasked")
+        raise BackendUnavailable("spoke unasked")
+
+    async def _reply(self, patience: float) -> ReceivedReply:
+        until = self._soon(patience)
+        while (reply := self._observer.next_reply()) is None:
+            data = await self._backend.receive(COMMANDS, until)
+            if not data:
+                raise BackendUnavailable("closed the connection instead of replying")
+            self._observer.receive_from_backend(data)
+        if isinstance(reply, ReplyFault):
+            raise BackendUnavailable(f"does not speak SMTP: {reply.why}")
+        self.last_reply = reply.raw
+        return reply
+
+    @staticmethod
+    def _sound(shown: bytes | ReplyFault) -> bytes:
+        if isinstance(shown, ReplyFault):
+            raise BackendUnavailable(f"does not speak SMTP: {shown.why}")
+        return shown
+
+    @staticmethod
+    def _soon(seconds: float) -> float:
+        return trio.current_time() + seconds

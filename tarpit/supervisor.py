@@ -1,0 +1,79 @@
+"""The process around the worker: sockets, signals, exit codes. No SMTP here.
+
+One worker runs inside this process.
+"""
+
+import signal
+import socket
+from contextlib import ExitStack
+from functools import partial
+from importlib.metadata import version
+
+import trio
+from structlog.typing import FilteringBoundLogger as Log
+
+from tarpit import worker
+from tarpit.errors import Fault, SettingsError
+from tarpit.observe import events
+from tarpit.settings import Settings
+
+BACKLOG = 1024
+
+
+def run(settings: Settings, log: Log) -> int:
+    """Run until TERM or INT; return the exit code. Raises `SettingsError` when the start is refused."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(sock) for sock in open_listeners(settings)]
+        events.server_starting(
+            log, version=version("tarpit-mx"), mode=settings.mode.value, max_sessions=settings.max_sessions
+        )
+        for name in settings.pending():
+            events.settings_pending(log, name=name)
+        try:
+            trio.run(partial(_run, settings, listeners, log))
+        except* SettingsError as group:
+            first = group.exceptions[0]
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            raise first from None
+    return 0
+
+
+async def _run(settings: Settings, listeners: list[socket.socket], log: Log) -> None:
+    stopping = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_wait_told_to_stop, settings, log, stopping)
+        await worker.serve(settings, listeners, log, stopping=stopping)
+        nursery.cancel_scope.cancel()
+
+
+async def _wait_told_to_stop(settings: Settings, log: Log, stopping: trio.Event) -> None:
+    """Wait for TERM or INT; a second one ends at once."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        told = signal.Signals(await anext(signals)).name
+        events.server_stopping(log, signal=told, sessions=0, within=settings.drain)
+        stopping.set()
+        await anext(signals)
+        raise SystemExit(0)
+
+
+def open_listeners(settings: Settings) -> list[socket.socket]:
+    """Return a listening socket for each address of TARPIT_LISTEN. Raises `SettingsError`."""
+    opened: list[socket.socket] = []
+    faults: list[Fault] = []
+    for host, port in settings.listen:
+        try:
+            opened.append(_listen(host, port))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            faults.append(Fault("TARPIT_LISTEN", f"cannot listen on {host}:{port}: {reason}"))
+    if faults:
+        for sock in opened:
+            sock.close()
+        raise SettingsError(faults)
+    return opened
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=False)

@@ -1,0 +1,75 @@
+"""What is said to one peer, at the pace it has earned by then.
+
+The pace is asked for anew at each reply, so that SPF at MAIL, or load, can change it in the middle of
+a session without anybody here knowing why. `drip` sends; this keeps the account of the time it took.
+"""
+
+from collections.abc import Callable
+
+import trio
+
+from tarpit.drip import Wheel
+from tarpit.pace import Pace, Stage
+from tarpit.smtp.commands import Hello, Mail, Rcpt, Verb
+from tarpit.smtp.dialogue import Dialogue, Heard
+from tarpit.smtp.lines import LineFault
+from tarpit.smtp.replies import Reply
+from tarpit.wire import Wire
+
+PROMPT_VERBS = frozenset({Verb.STARTTLS, Verb.RSET, Verb.NOOP, Verb.QUIT})
+
+
+def stage_of(heard: Heard) -> Stage:
+    """Return which budget the reply to *heard* has."""
+    match heard:
+        case Hello():
+            return Stage.HELLO
+        case Mail():
+            return Stage.MAIL
+        case Rcpt():
+            return Stage.RCPT
+        case LineFault():
+            return Stage.OTHER
+        case _ if heard.verb is Verb.DATA:
+            return Stage.DATA
+        case _:
+            return Stage.PROMPT if heard.verb in PROMPT_VERBS else Stage.OTHER
+
+
+class Voice:
+    """Our side of the peer's connection, for writing."""
+
+    __slots__ = ("_dialogue", "_pace_for", "_patience", "_wheel", "dripped_bytes", "held_seconds", "wire")
+
+    def __init__(
+        self,
+        wire: Wire,
+        wheel: Wheel,
+        dialogue: Dialogue,
+        *,
+        pace_for: Callable[[Stage], Pace],
+        patience: float,
+    ) -> None:
+        self.wire = wire
+        self._wheel = wheel
+        self._dialogue = dialogue
+        self._pace_for = pace_for
+        self._patience = patience  # seconds that a peer may take to read what it was sent
+        self.held_seconds = 0.0
+        self.dripped_bytes = 0
+
+    async def say(self, reply: Reply | bytes, stage: Stage) -> None:
+        """Say *reply*. Raises `PeerGone` or `PeerSilent`."""
+        data = reply if isinstance(reply, bytes) else reply.encode()
+        pace = self._pace_for(stage)
+        if not pace.slow or self.wire.stopping:
+            await self.wire.send_all(data, trio.current_time() + self._patience)
+            return
+        began = trio.current_time()
+        try:
+            dripped = await self._wheel.say(
+                self.wire, data, pace, left_after_fin=not self._dialogue.lines.holds_quit()
+            )
+            self.dripped_bytes += dripped.bytes
+        finally:
+            self.held_seconds += trio.current_time() - began
