@@ -56,7 +56,7 @@ class Classifier:
         return None
 
     async def classify(self, wire: Wire, lines: Lines) -> tuple[Verdict, bool]:
-        """Return the verdict on a peer just connected, and whether it was scored. What it says meanwhile is kept."""
+        """Return the verdict on a new peer, and whether it was scored. What it says meanwhile is kept."""
         address = to_address(ip_address(wire.peer[0]))
         if self._settings.mode is Mode.OFF:
             return self.unscored(), False

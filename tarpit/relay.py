@@ -72,7 +72,7 @@ class Relay:
         self.committing = False  # between the end of data and its reply
 
     async def run(self) -> None:
-        """Relay until the dialogue is over. Raises `PeerGone`, `PeerSilent`, `BackendUnavailable`, `Stopping`."""
+        """Relay until the end. Raises `PeerGone`, `PeerSilent`, `BackendUnavailable`, `Stopping`."""
         while not self._dialogue.closed:
             heard = await self._next_heard()
             if heard is None:

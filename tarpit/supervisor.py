@@ -27,6 +27,8 @@ def run(settings: Settings, log: Log) -> int:
         events.server_starting(
             log, version=version("tarpit-mx"), mode=settings.mode.value, max_sessions=settings.max_sessions
         )
+        for doubt in settings.warnings():
+            events.settings_doubtful(log, name=doubt.name, message=doubt.message)
         for name in settings.pending():
             events.settings_pending(log, name=name)
         try:
@@ -42,19 +44,21 @@ def run(settings: Settings, log: Log) -> int:
 async def _run(settings: Settings, listeners: list[socket.socket], log: Log) -> None:
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_wait_told_to_stop, settings, log, stopping)
+        nursery.start_soon(_wait_told_to_stop, settings, log, stopping, nursery.cancel_scope)
         await worker.serve(settings, listeners, log, stopping=stopping)
         nursery.cancel_scope.cancel()
 
 
-async def _wait_told_to_stop(settings: Settings, log: Log, stopping: trio.Event) -> None:
+async def _wait_told_to_stop(
+    settings: Settings, log: Log, stopping: trio.Event, everything: trio.CancelScope
+) -> None:
     """Wait for TERM or INT; a second one ends at once."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         told = signal.Signals(await anext(signals)).name
         events.server_stopping(log, signal=told, sessions=0, within=settings.drain)
         stopping.set()
         await anext(signals)
-        raise SystemExit(0)
+        everything.cancel()
 
 
 def open_listeners(settings: Settings) -> list[socket.socket]:

@@ -4,6 +4,7 @@ Nothing here is what only one process could do: sockets are given, signals are s
 """
 
 import gc
+import os
 import socket
 from collections.abc import Sequence
 
@@ -26,8 +27,8 @@ from tarpit.session import Services
 from tarpit.settings import Introduce, RelayTest, Settings
 
 OPEN_RELAY = (
-    "{backend} takes mail for {recipient} from a stranger that comes through us: it would relay for everybody. "
-    "Set TARPIT_BACKEND_INTRODUCE=xclient (and smtpd_authorized_xclient_hosts in Postfix), or take our address "
+    "{backend} takes mail for {recipient} from a stranger that comes through us: an open relay. Set "
+    "TARPIT_BACKEND_INTRODUCE=xclient (and smtpd_authorized_xclient_hosts in Postfix), or take our address "
     "out of its mynetworks; TARPIT_RELAY_TEST=warn starts all the same"
 )
 LOSES = "its own SPF, DNSBL, rate limits and greylisting see the proxy's address"
@@ -57,9 +58,9 @@ async def serve(
             for sock in listeners:
                 nursery.start_soon(_accept, accepting, Listener(sock, services))
                 host, port = sock.getsockname()[:2]
-                events.listener_opened(log, address=f"{host}:{port}")
+                events.listener_opened(log, host=host, port=port)
             gc.freeze()
-            events.worker_started(log)
+            events.worker_started(log, worker=0, pid=os.getpid())
             task_status.started()
             await stopping.wait()
             accepting.cancel()

@@ -266,7 +266,7 @@ CAST: Final[tuple[Peer, ...]] = (
          patience=10.0, listed=True),
     Peer("listed pregreeter", Kind.BAD, "127.0.0.23", talks_first, patience=12.0, listed=True),
     Peer("SPF forger", Kind.BAD, "127.0.0.30", sends("bank@forged.demo.test", "Your account"),
-         patience=6.0),
+         patience=3.0),
     Peer("web scanner", Kind.BAD, "127.0.0.31", asks_for_a_page, patience=5.0),
     Peer("port scanner", Kind.BAD, "127.0.0.32", looks_and_leaves),
     Peer("address harvester", Kind.BAD, "127.0.0.33", harvests, patience=20.0),

@@ -45,7 +45,7 @@ def session_of(event: Mapping[str, object], cast: Sequence[Peer]) -> Session:
     delivered = int(_number(event["messages_accepted"]))
     got = f", {delivered} delivered" if delivered else ""
     ended = ENDED.get(str(event["ended"]), str(event["ended"]))
-    line = f"{seconds:5.1f} s  {name:<22}  {_judged(event):<34}  {treatment:<40}  {ended}{got}"
+    line = f"{seconds:5.1f} s  {name:<22}  {_judged(event):<40}  {_treated(event):<37}  {ended}{got}"
     return Session(peer, seconds, held, line)
 
 
@@ -57,8 +57,14 @@ def _judged(event: Mapping[str, object]) -> str:
     return f"{said} ({', '.join(points)})" if points else said
 
 
-def _felt(event: Mapping[str, object]) -> str:
-    return f"held {_number(event['held_seconds']):.1f} s, {event['dripped_bytes']} bytes dripped"
+def _treated(event: Mapping[str, object]) -> str:
+    """Say what was done, what the peer felt of it, and what `enforce` mode would have done."""
+    treatment = str(event["treatment"])
+    if event["would_be"] != treatment:
+        return f"{treatment}, would be {event['would_be']}"
+    if not event["held_seconds"]:
+        return treatment
+    return f"{treatment}, held {_number(event['held_seconds']):.1f} s, {event['dripped_bytes']} bytes dripped"
 
 
 def _number(value: object) -> float:

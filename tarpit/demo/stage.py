@@ -58,6 +58,7 @@ class Ledger:
     messages: list[Message] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
+    over: bool = False
 
     def receive(self, message: Message) -> None:
         """Note and tell a message that the backend has got."""
@@ -65,8 +66,10 @@ class Ledger:
         self.tell(message_line(message))
 
     async def watch(self, address: tuple[str, int], peer: Peer) -> None:
-        """Send a peer on its visit, and note what came of it."""
-        self.outcomes.append(await visit(peer, address))
+        """Send a peer on its visit, and note what came of it, unless the demo's end has cut it short."""
+        outcome = await visit(peer, address)
+        if not self.over:
+            self.outcomes.append(outcome)
 
     def log(self, _logger: object, level: str, event: MutableMapping[str, object]) -> str:
         """Take an event of the proxy's: the only processor of its logger. Nothing goes any further."""
@@ -104,13 +107,14 @@ async def act(settings: Settings, door: socket.socket, ledger: Ledger, seconds: 
     """Run the proxy and the peers for *seconds*, or until interrupted; then stop the proxy in its own way."""
     log: FilteringBoundLogger = structlog.wrap_logger(structlog.PrintLogger(), processors=[ledger.log])
     stopping = trio.Event()
-    async with trio.open_nursery() as proxy:
-        await proxy.start(partial(worker.serve, settings, [door], log, stopping=stopping))
-        async with trio.open_nursery() as peers:
+    async with trio.open_nursery() as peers:
+        async with trio.open_nursery() as proxy:
+            await proxy.start(partial(worker.serve, settings, [door], log, stopping=stopping))
             peers.start_soon(send_waves, CAST, partial(ledger.watch, door.getsockname()))
             await wait_interrupted(seconds)
-            peers.cancel_scope.cancel()
-        stopping.set()
+            ledger.over = True
+            stopping.set()
+        peers.cancel_scope.cancel()
 
 
 async def wait_interrupted(seconds: float | None) -> None:

@@ -59,7 +59,7 @@ class Dialogue:
     def settle(self, heard: Heard, code: int) -> None:
         """Take note that *heard* was answered with *code*."""
         if isinstance(heard, LineFault):
-            if heard.fatal:
+            if heard.fatal or code == 421:
                 self.close()
             return
         if isinstance(heard, Malformed):
@@ -67,6 +67,8 @@ class Dialogue:
             return
         before, self.state = self.state, after(self.state, heard.verb, code)
         accepted = code < 400
+        if self.state is State.READY:
+            self.standing = 0  # no transaction is open
         match heard:
             case Hello() if accepted:
                 self.hello = heard

@@ -66,12 +66,13 @@ def refusal(heard: Heard) -> Reply | None:
 class Server:
     """The answers of our half, under a host name and with the EHLO keywords we may show."""
 
-    __slots__ = ("_hostname", "_keywords", "dialogue")
+    __slots__ = ("_hostname", "_keywords", "_known", "dialogue")
 
     def __init__(self, dialogue: Dialogue, *, hostname: str, keywords: Sequence[bytes] = ()) -> None:
         self.dialogue = dialogue
         self._hostname = hostname.encode("ascii", "replace")
         self._keywords = tuple(keywords)
+        self._known = frozenset(keyword.partition(b" ")[0].upper() for keyword in keywords)
 
     def banner(self) -> Reply:
         """Return our banner."""
@@ -99,7 +100,7 @@ class Server:
             case _ if heard.verb is V.STARTTLS:
                 return (
                     None
-                    if b"STARTTLS" in self._keywords
+                    if b"STARTTLS" in self._known
                     else Reply.of(502, "5.5.1 STARTTLS is not available")
                 )
             case _:
@@ -115,9 +116,8 @@ class Server:
         return heard.verb is V.DATA and self.dialogue.state is State.MAIL
 
     def _judge_mail(self, mail: Mail) -> Reply:
-        known = {keyword.split(b" ", 1)[0] for keyword in self._keywords}
         for parameter in mail.parameters:
-            if not PARAMETERS.get(parameter.keyword, frozenset()) & known:
+            if not PARAMETERS.get(parameter.keyword, frozenset()) & self._known:
                 return Reply.of(555, "5.5.4 MAIL parameter not recognized")
         return Reply.of(250, "2.1.0 Ok")
 

@@ -34,7 +34,9 @@ def test_demo(app: typer.Typer) -> None:
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
     assert any("backend got  <ann@good.demo.test>" in line for line in lines)
-    assert any("spammer, 3 s patience" in line and "suspect 4" in line and "slow" in line for line in lines)
+    assert any(
+        "spammer, 3 s patience" in line and "dnsbl 4" in line and "slow, held" in line for line in lines
+    )
     assert any(line.startswith("polite sender") and "1 delivered" in line for line in lines)
     assert not any("Pills" in line or "warning:" in line or "error:" in line for line in lines)
     assert "at most" in lines[-1]

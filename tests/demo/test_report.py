@@ -38,7 +38,7 @@ def test_slowed_session(
     """A slowed session's line: who, why, what was done to it, how it ended, what was delivered."""
     session_closed(
         log, id="a", peer="127.0.0.20", port=1, verdict="suspect", score=4.0, findings=[LISTED, SILENT],
-        treatment="slow", seconds=12.34, held_seconds=11.5, dripped_bytes=120, messages_accepted=1,
+        treatment="slow", would_be="slow", seconds=12.34, held_seconds=11.5, dripped_bytes=120, messages_accepted=1,
     )  # fmt: skip
     session = session_of(caught[0], CAST)
     assert (session.peer, session.seconds, session.held) == ("127.0.0.20", 12.34, 11.5)
@@ -54,6 +54,15 @@ def test_passed_session(
     session_closed(log, id="a", peer="127.0.0.99", port=1, verdict="clean", seconds=0.2, ended="peer-left")
     line = session_of(caught[0], CAST).line
     assert " ".join(line.split()) == "0.2 s somebody else clean 0 pass peer left"
+
+
+def test_observed_session(
+    log: structlog.typing.FilteringBoundLogger, caught: list[MutableMapping[str, object]]
+) -> None:
+    """In observe mode the line says what would have been done."""
+    session_closed(log, id="a", peer="127.0.0.10", port=1, verdict="suspect", score=4.0, would_be="slow")
+    assert "suspect 4  " in session_of(caught[0], CAST).line
+    assert "pass, would be slow  " in session_of(caught[0], CAST).line
 
 
 def test_message_line() -> None:
