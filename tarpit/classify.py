@@ -10,7 +10,7 @@ import trio
 
 from scoring import Conduct, Config, Finding, Result, Scorer, Verdict
 from scoring.verdict import Address, to_address
-from tarpit.errors import PeerGone
+from tarpit.errors import PeerGone, Stopping
 from tarpit.settings import Mode, Settings
 from tarpit.smtp.commands import Mail
 from tarpit.smtp.lines import Lines
@@ -82,7 +82,7 @@ class Classifier:
                 if not verdict.suspect and not early:
                     await trio.sleep(self._settings.greet_wait)
                 nursery.cancel_scope.cancel()
-        except* PeerGone as group:
+        except* (PeerGone, Stopping) as group:
             raise group.exceptions[0] from None
         assert verdict is not None
         if early:

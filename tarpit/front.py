@@ -39,7 +39,7 @@ class Front:
         self._on_mail = on_mail
 
     async def listen(self, wait: float) -> bool:
-        """Be silent for *wait* seconds; return whether the peer spoke (RFC 5321 section 3.1: it should not)."""
+        """Be silent for *wait* seconds; return whether the peer spoke (RFC 5321, 3.1: it should not)."""
         lines, wire = self._server.dialogue.lines, self._voice.wire
         early = False
         with trio.move_on_after(wait):

@@ -15,7 +15,8 @@ from typing import Final
 import trio
 
 from tarpit.observe import events
-from tarpit.session import Services, Session
+from tarpit.services import Services
+from tarpit.session import Session
 from tarpit.smtp.server import BUSY
 from tarpit.wire import Wire
 

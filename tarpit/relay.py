@@ -69,7 +69,8 @@ class Relay:
         self._on_mail = on_mail
         self._before_rcpt = before_rcpt
         self.last_reply = b""
-        self.committing = False  # between the end of data and its reply
+        self.committing = False  # from the end of data until its reply has been said
+        self.blind = False  # whether TLS was passed through
 
     async def run(self) -> None:
         """Relay until the end. Raises `PeerGone`, `PeerSilent`, `BackendUnavailable`, `Stopping`."""
@@ -122,11 +123,12 @@ class Relay:
         self._dialogue.lines.receive(block[size:])
         reply = await self._reply(self._time_outs.dot)
         shown = self._sound(self._observer.replied_to_content(reply))
-        self.committing = False
         await self._voice.say(shown, Stage.END)
+        self.committing = False
 
     async def _opaque(self) -> None:
         """Pass everything both ways, unheard, until one side ends."""
+        self.blind = True
         if rest := self._dialogue.lines.take_rest():
             await self._backend.send_all(rest, self._soon(self._time_outs.block))
         pairs = ((self._peer, self._backend), (self._backend, self._peer))
@@ -134,10 +136,9 @@ class Relay:
             for source, target in pairs:
                 if source.readable and (data := source.receive_now(BLOCK)) is not None:
                     if not data:
+                        self._dialogue.close()
                         return
                     await target.send_all(data, self._soon(self._time_outs.block))
-            if self._peer.stopping:
-                return
             if not (self._peer.readable or self._backend.readable):
                 self._peer.deadline = self._soon(self._time_outs.command)
                 self._backend.deadline = FOREVER

@@ -10,71 +10,37 @@ suspect is `scoring`.
 """
 
 import contextlib
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 
 import trio
-from structlog.typing import FilteringBoundLogger as Log
 
 from scoring import Verdict
 from scoring.verdict import UNKNOWN_HOST, HostName, to_address
 from tarpit import load, policy
 from tarpit.backend.dial import Line
 from tarpit.backend.introduce import Introduction
-from tarpit.backend.pool import Backend, Pool
-from tarpit.classify import Classifier
-from tarpit.drip import Wheel
+from tarpit.backend.pool import Backend
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
 from tarpit.front import Front
 from tarpit.observe import events
 from tarpit.pace import FULL_SPEED, Pace, Stage
-from tarpit.policy import Patience, Treatment
-from tarpit.relay import Relay, TimeOuts
-from tarpit.settings import Mode, Settings
+from tarpit.policy import Treatment
+from tarpit.relay import Relay
+from tarpit.services import Services
+from tarpit.settings import Mode, TlsMode
 from tarpit.smtp.commands import Command, Mail, Rcpt, Verb
 from tarpit.smtp.dialogue import Dialogue
 from tarpit.smtp.observer import Observer
 from tarpit.smtp.replies import Reply
 from tarpit.smtp.server import NO_BACKEND, SILENT, STOPPING, UNREACHABLE, Server
 from tarpit.smtp.states import State
+from tarpit.story import tell
 from tarpit.voice import Voice, stage_of
 from tarpit.wire import Wire
 
 NO_TLS_NOW: Final = Reply.of(454, "4.7.0 TLS not available now")
 LAST_WORDS: Final = 1.0  # seconds for a reply to somebody who may not be there
-
-
-@dataclass
-class Services:
-    """What all sessions of a worker share."""
-
-    settings: Settings
-    log: Log
-    classifier: Classifier
-    pool: Pool
-    wheel: Wheel
-    patience: Patience
-    time_outs: TimeOuts
-    nursery: trio.Nursery
-    open: set["Session"] = field(default_factory=set)
-    changed: trio.Event = field(default_factory=trio.Event)  # set, and made anew, when a session ends
-
-    @property
-    def load(self) -> float:
-        """How full this worker is."""
-        return load.share(len(self.open), self.settings.max_sessions)
-
-    def ended(self, session: "Session") -> None:
-        """Take note that *session* is over."""
-        self.open.discard(session)
-        self.changed.set()
-        self.changed = trio.Event()
-
-    async def wait_empty(self) -> None:
-        """Wait until no session is open."""
-        while self.open:
-            await self.changed.wait()
 
 
 class Session:
@@ -128,7 +94,7 @@ class Session:
             self.ended = "error"
             raise
         finally:
-            self._tell()
+            tell(self)
             with trio.CancelScope(shield=True):
                 await self.wire.close_gently(LAST_WORDS if self.ended in {"quit", "refused"} else 0.1)
 
@@ -161,36 +127,36 @@ class Session:
             self.verdict = self.services.classifier.with_pregreet(self.verdict)
         await front.banner()
         while (wanted := await front.serve()) is not None:
-            if self.treatment is not Treatment.HOLD:
-                await self._earned(wanted, server)
+            held = self.treatment is Treatment.HOLD
+            refusal = self._hold_refusal(wanted) if held else await self._earned(wanted)
+            if refusal is None:
                 return
-            refusal = self._hold_refusal(wanted)
             server.settle(wanted, refusal)
             await self.voice.say(refusal, stage_of(wanted))
         self.ended = "quit" if self.dialogue.closed else "peer-left"
 
-    async def _earned(self, wanted: Command, server: Server) -> None:
-        """Join a suspect that waited: say to the backend what it said to us, then its command."""
+    async def _earned(self, wanted: Command) -> Reply | None:
+        """Join a suspect that waited: say to the backend what it said to us, then its command.
+
+        Returns None when the session is over, or what to answer where no backend could be had.
+        """
         try:
-            async with self.services.pool.joined(self._introduction(), ours=self.wire.ours) as (
-                backend,
-                line,
-            ):
-                self.backend = backend
+            async with self.services.pool.joined(self._introduction(), ours=self.wire.ours) as joined:
+                self.backend, line = joined
                 relay = self._joined(line, pipelining=False)
                 refused = await self._catch_up(relay)
-                if refused is not None:
-                    server.settle(wanted, refused)
-                    await self.voice.say(refused, stage_of(wanted))
+                if refused is None:
+                    await self._relay(relay, line, first=wanted)
                 else:
-                    await relay.exchange(wanted)
-                await self._relay(relay, line)
+                    self.dialogue.settle(wanted, refused.code)
+                    await self.voice.say(refused, stage_of(wanted))
+                    await self._relay(relay, line)
+                return None
         except BackendUnavailable as lost:
-            if self.dialogue.state is State.DATA or (self.relay is not None and self.relay.committing):
+            if self.relay is not None:
                 raise
-            self.errors.append(str(lost))
-            await self._end(UNREACHABLE if wanted.verb is Verb.STARTTLS else NO_BACKEND, "backend")
-            events.backend_lost(self.services.log, backend=self._backend_name(), reason=str(lost))
+            self._note_lost(str(lost))
+            return NO_TLS_NOW if wanted.verb is Verb.STARTTLS else NO_BACKEND
 
     async def _catch_up(self, relay: Relay) -> Reply | None:
         """Repeat HELO and MAIL to the backend; return its refusal of MAIL, which shows at RCPT."""
@@ -204,18 +170,17 @@ class Session:
                 return reply
         return None
 
-    async def _relay(self, relay: Relay, line: Line) -> None:
+    async def _relay(self, relay: Relay, line: Line, first: Command | None = None) -> None:
         try:
+            if first is not None:
+                await relay.exchange(first)
             await relay.run()
-        except (PeerSilent, Stopping):
-            await line.quit()
-            raise
-        except PeerGone:
-            # in the middle of a message the backend must not see an orderly end
+        except (PeerGone, PeerSilent, Stopping):
+            # in the middle of a message nothing may be said that could be taken for its end
             line.wire.abort() if self.dialogue.state is State.DATA else await line.quit()
             raise
         finally:
-            self.blind = self.dialogue.state is State.OPAQUE
+            self.blind = relay.blind
 
     # -- decisions
 
@@ -236,8 +201,11 @@ class Session:
         )
 
     def _keywords(self) -> tuple[bytes, ...]:
-        hidden = {b"PIPELINING"} | ({b"STARTTLS"} if self.treatment is Treatment.HOLD else set())
-        return tuple(word for word in self.services.pool.keywords if word not in hidden)
+        hidden = b"" if self._passes_tls() and self.treatment is not Treatment.HOLD else b"STARTTLS"
+        return tuple(word for word in self.services.pool.keywords if word != hidden)
+
+    def _passes_tls(self) -> bool:
+        return self.services.settings.tls is not TlsMode.OFF
 
     def _hold_refusal(self, wanted: Command) -> Reply:
         if not isinstance(wanted, Rcpt):
@@ -274,7 +242,7 @@ class Session:
     # -- the parts
 
     def _joined(self, line: Line, *, pipelining: bool) -> Relay:
-        observer = Observer(self.dialogue, pipelining=pipelining)
+        observer = Observer(self.dialogue, pipelining=pipelining, starttls=self._passes_tls())
         self.relay = Relay(
             self.voice,
             line.wire,
@@ -291,62 +259,35 @@ class Session:
         return Introduction(
             to_address(ip_address(address)),
             port,
-            host=self._host(),
+            host=self.host,
             helo=self.dialogue.helo,
             esmtp=hello is None or hello.verb is Verb.EHLO,
         )
 
-    def _host(self) -> HostName:
+    @property
+    def host(self) -> HostName:
+        """The forward-confirmed name, as far as it was asked for."""
         return self.verdict.host if self.scored else UNKNOWN_HOST
 
     # -- the end
 
     async def _end(self, reply: Reply, how: events.Ended) -> None:
         self.ended = how
+        if self.dialogue.closed:
+            return  # the last word has been said
         with trio.move_on_after(LAST_WORDS), contextlib.suppress(PeerGone, PeerSilent):
             await self.wire.send_all(reply.encode(), trio.current_time() + LAST_WORDS)
 
     async def _lost(self, reason: str) -> None:
-        self.errors.append(reason)
-        events.backend_lost(self.services.log, backend=self._backend_name(), reason=reason)
+        self._note_lost(reason)
         in_content = self.dialogue.state is State.DATA
         if in_content and self.relay is not None and self.relay.committing:
             self.errors.append("the backend may have taken the message: no reply to the end of data")
         await self._end(NO_BACKEND if in_content else UNREACHABLE, "backend")
 
+    def _note_lost(self, reason: str) -> None:
+        self.errors.append(reason)
+        events.backend_lost(self.services.log, backend=self._backend_name(), reason=reason)
+
     def _backend_name(self) -> str:
         return self.backend.name if self.backend else "none"
-
-    def _tell(self) -> None:
-        dialogue, mail = self.dialogue, self.dialogue.mail
-        would_be = policy.choose_treatment(self.verdict)
-        events.session_closed(
-            self.services.log,
-            id=self.name,
-            peer=self.wire.peer[0],
-            port=self.wire.peer[1],
-            host=self._host().name,
-            helo=dialogue.helo or "",
-            verdict=self.verdict.opinion.value if self.verdict.findings else "unscored",
-            score=self.verdict.score,
-            findings=self.verdict.findings,
-            treatment=(self.treatment if self.slowed or self.treatment is Treatment.PASS else Treatment.SLOW),
-            would_be=would_be,
-            seconds=trio.current_time() - self.began,
-            held_seconds=self.voice.held_seconds,
-            dripped_bytes=self.voice.dripped_bytes,
-            pregreet=self.pregreet,
-            phase=dialogue.state.value,
-            ended=self.ended,
-            transactions=dialogue.transactions,
-            recipients_accepted=dialogue.accepted,
-            recipients_refused=dialogue.refused,
-            messages_accepted=dialogue.messages,
-            reverse_path=None if mail is None else str(mail.path.mailbox or ""),
-            backend=self.backend.name if self.backend else None,
-            backend_reply=self.relay.last_reply if self.relay else b"",
-            bytes_from_peer=self.wire.bytes_in,
-            bytes_to_peer=self.wire.bytes_out,
-            blind=self.blind,
-            errors=[*self.verdict.errors, *self.errors],
-        )

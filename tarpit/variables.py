@@ -98,14 +98,14 @@ class Variables(BaseSettings):
     backend_ca: Annotated[Path | None, choices.optional(units.PATH, word="system"), Later()] = Field(
         None, description="certificate authorities for TLS to the backend, a PEM file"
     )
-    backend_checks: Annotated[Count, Computed("a tenth of the smallest cap")] = Field(
+    backend_checks: Annotated[Count, Computed("a tenth of the smallest cap"), Later()] = Field(
         default_factory=defaults.backend_checks,
         description="of a backend's connections, at most so many for suspects; clean peers go first",
     )
     backend_queue: Duration = Field(10.0, description="longest wait for a connection to a backend, then 421")
-    balance: Annotated[choices.Balance, choices.BALANCE] = Field(
-        choices.Balance.LEAST, description="which of several backends gets the next connection"
-    )
+    balance: Annotated[
+        choices.Balance, choices.BALANCE, Later(values=frozenset({"round-robin", "peer", "first"}))
+    ] = Field(choices.Balance.LEAST, description="which of several backends gets the next connection")
     health_every: Patience = Field(10.0, description="probe of each backend; 0: only at the start")
     relay_test: Annotated[choices.RelayTest, choices.RELAY_TEST] = Field(
         choices.RelayTest.REFUSE,
@@ -133,7 +133,7 @@ class Variables(BaseSettings):
     allow_names: Annotated[tuple[str, ...], listed(units.HOST), Later()] = Field(
         (), description="as TARPIT_ALLOW, by forward-confirmed name or SPF-passed domain"
     )
-    exempt_rcpt: Annotated[tuple[str, ...], choices.RECIPIENTS] = Field(
+    exempt_rcpt: Annotated[tuple[str, ...], choices.RECIPIENTS, Later()] = Field(
         ("postmaster", "abuse"),
         description="recipients that are never held: the way out for a false positive",
     )
@@ -189,9 +189,11 @@ class Variables(BaseSettings):
     max_sessions: Annotated[Count, Computed("descriptor limit - all backends' caps - 100")] = Field(
         default_factory=defaults.max_sessions, description="sessions at once; more hear 421"
     )
-    max_sessions_peer: Count = Field(50, description="of these, from one address")
-    max_sessions_network: Count = Field(200, description="of these, from one network, /24 or /64")
-    max_held: Annotated[Count, Computed("75 % of TARPIT_MAX_SESSIONS")] = Field(
+    max_sessions_peer: Annotated[Count, Later()] = Field(50, description="of these, from one address")
+    max_sessions_network: Annotated[Count, Later()] = Field(
+        200, description="of these, from one network, /24 or /64"
+    )
+    max_held: Annotated[Count, Computed("75 % of TARPIT_MAX_SESSIONS"), Later()] = Field(
         default_factory=defaults.max_held,
         description="slowed sessions at once; more are not slowed",
     )

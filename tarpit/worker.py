@@ -23,7 +23,7 @@ from tarpit.observe import events
 from tarpit.policy import Patience
 from tarpit.poller import Poller
 from tarpit.relay import TimeOuts
-from tarpit.session import Services
+from tarpit.services import Services
 from tarpit.settings import Introduce, RelayTest, Settings
 
 OPEN_RELAY = (

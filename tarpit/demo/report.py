@@ -39,9 +39,6 @@ def session_of(event: Mapping[str, object], cast: Sequence[Peer]) -> Session:
     """Return what one `session.closed` event says, as numbers and as a line."""
     peer, seconds, held = str(event["peer"]), _number(event["seconds"]), _number(event["held_seconds"])
     name = next((known.name for known in cast if known.source == peer), "somebody else")
-    treatment = (
-        f"{event['treatment']}, {_felt(event)}" if held or event["dripped_bytes"] else event["treatment"]
-    )
     delivered = int(_number(event["messages_accepted"]))
     got = f", {delivered} delivered" if delivered else ""
     ended = ENDED.get(str(event["ended"]), str(event["ended"]))

@@ -18,7 +18,7 @@ class EndOfData:
         self._tail = b"\r\n"  # the end of the DATA line: ".CRLF" right after it is an empty message
 
     def find(self, block: bytes) -> int:
-        """Return how many bytes of *block* belong to the message, its end included; -1: the end is to come."""
+        """Return how many bytes of *block* belong to the message, its end included; -1 without an end."""
         seam = self._tail + block[:4]
         at = seam.find(END)
         if at >= 0:

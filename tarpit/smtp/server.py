@@ -99,9 +99,7 @@ class Server:
                 return None
             case _ if heard.verb is V.STARTTLS:
                 return (
-                    None
-                    if b"STARTTLS" in self._known
-                    else Reply.of(502, "5.5.1 STARTTLS is not available")
+                    None if b"STARTTLS" in self._known else Reply.of(502, "5.5.1 STARTTLS is not available")
                 )
             case _:
                 return PLAIN[heard.verb]

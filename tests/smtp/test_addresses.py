@@ -34,7 +34,9 @@ READ = [
     pytest.param(b"<u@[IPv6:2001:db8::1]>", "u", "[IPv6:2001:db8::1]", id="IPv6 literal"),
     pytest.param(b"<u@[ipv6:::1]>", "u", "[ipv6:::1]", id="IPv6 literal, small letters"),
     pytest.param("<ü@münchen.example>".encode(), "ü", "münchen.example", id="SMTPUTF8"),
-    pytest.param(b"<" + b"l" * 65 + b"@x>", "l" * 65, "x", id="CMD-21 local part of 65, as VERP and SRS make"),
+    pytest.param(
+        b"<" + b"l" * 65 + b"@x>", "l" * 65, "x", id="CMD-21 local part of 65, as VERP and SRS make"
+    ),
     pytest.param(b"<" + b"l" * 252 + b"@x>", "l" * 252, "x", id="local part that fills the path"),
     pytest.param(b"<u@" + b"d" * 63 + b".x>", "u", "d" * 63 + ".x", id="label of 63"),
     pytest.param(f"<u@{'ü' * 64}>".encode(), "u", "ü" * 64, id="a long U-label is for IDNA to judge"),

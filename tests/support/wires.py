@@ -1,14 +1,14 @@
 """Wires for tests: a pair of connected ends, a voice on one of them, and all that a session wants.
 
-The far end is a trio stream in the same process, so that bytes are there at once and trio's clock may jump.
+The far end is in the same process: bytes are there at once, and trio's clock may jump.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
-import socket
 import structlog
 import trio
 from structlog.testing import LogCapture
@@ -26,54 +26,128 @@ from tarpit.policy import Patience
 from tarpit.poller import Poller
 from tarpit.relay import TimeOuts
 from tarpit.session import Services
+from tarpit.settings import Settings
 from tarpit.smtp.dialogue import Dialogue
 from tarpit.voice import Voice
 from tarpit.wire import Wire
 
 PEER: Final = ("192.0.2.25", 4321)
-CLOSED: Final = "127.0.0.1:9"  # nobody listens there
+NOBODY: Final = "127.0.0.1:9"  # nothing listens there: no look-up leaves this host
 DIALLING: Final = Dialling("mx.example", connect=2.0, banner=2.0, reply=2.0)
+TIME_OUTS: Final = TimeOuts(command=300.0, block=180.0, reply=300.0, dot=600.0)
+LONG: Final = 10_000.0  # seconds of a clock that jumps
+
+
+def load(**variables: str) -> Settings:
+    """Return settings under which nothing leaves loopback; *variables* go without their prefix."""
+    calm = {"ALLOW": "none", "DNS_SERVERS": NOBODY, "RELAY_TEST": "off", "SCORE_WAIT": "0.1s"}
+    values = calm | {"HOSTNAME": "mx.example", "PACE_JITTER": "0"} | variables
+    return settings_of.load({f"TARPIT_{name}": value for name, value in values.items()})
+
+
+def captured() -> tuple[FilteringBoundLogger, LogCapture]:
+    """Return a logger, and where its events are kept."""
+    capture = LogCapture()
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0)
+    )
+    return logger, capture
 
 
 @asynccontextmanager
-async def polling() -> AsyncIterator[Poller]:
-    """Run a poller."""
-    poller = Poller()
+async def running(*engines: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Run *engines* (a poller, a wheel) meanwhile."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(poller.run)
-        yield poller
+        for engine in engines:
+            nursery.start_soon(engine)
+        yield
         nursery.cancel_scope.cancel()
 
 
 class Far:
-    """The other end of a wire. What it hears is kept in `heard`."""
+    """The other end of a wire."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self.stream = trio.SocketStream(trio.socket.from_stdlib_socket(_unix_or_tcp(sock)))
-        self.heard = b""
+        self.stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
 
     async def say(self, data: bytes) -> None:
         """Send *data*."""
         await self.stream.send_all(data)
 
-    async def hear(self, end: bytes = b"\r\n", *, within: float = 3600) -> bytes:
-        """Read until what came ends with *end*, and return what came since the last time."""
+    async def hear(self, end: bytes = b"\r\n") -> bytes:
+        """Return what comes until it ends with *end*, or the other side ends."""
         data = b""
-        with trio.fail_after(within):
-            while not data.endswith(end):
-                piece = await self.stream.receive_some()
-                if not piece:
-                    break
+        with trio.fail_after(LONG):
+            while not data.endswith(end) and (piece := await self.stream.receive_some()):
                 data += piece
-        self.heard += data
         return data
 
+    async def ask(self, line: bytes) -> bytes:
+        """Say a line, and return the one that comes back."""
+        await self.say(line + b"\r\n")
+        return await self.hear()
+
     async def hear_all(self) -> bytes:
-        """Read until the other side ends."""
-        return await self.hear(b"\0never")
+        """Return what comes until the other side ends."""
+        return await self.hear(b"(never)")
 
 
 @asynccontextmanager
 async def wire_pair(poller: Poller) -> AsyncIterator[tuple[Wire, Far]]:
-    """Yield a wire and its far end."""
-    near, far = socket.socketpair()
+    """Yield a wire whose peer is `PEER`, and its far end."""
+    near, sock = socket.socketpair()
+    wire, far = Wire(poller, near), Far(sock)
+    wire.peer = PEER
+    try:
+        yield wire, far
+    finally:
+        wire.close()
+        sock.close()
+        await far.stream.aclose()
+
+
+def full_speed(_: Stage) -> Pace:
+    """Slow nobody."""
+    return FULL_SPEED
+
+
+def voice_on(
+    wire: Wire, dialogue: Dialogue, wheel: Wheel, pace_for: Callable[[Stage], Pace] = full_speed
+) -> Voice:
+    """Return a voice on *wire*."""
+    return Voice(wire, wheel, dialogue, pace_for=pace_for, patience=300.0)
+
+
+@dataclass
+class Surroundings:
+    """What sessions share, and the events they wrote."""
+
+    services: Services
+    poller: Poller
+    events: LogCapture
+
+    def closed(self) -> Mapping[str, object]:
+        """Return the one `session.closed`."""
+        (event,) = [entry for entry in self.events.entries if entry["event"] == "session.closed"]
+        return event
+
+
+@asynccontextmanager
+async def stage(settings: Settings, resolver: Lookup) -> AsyncIterator[Surroundings]:
+    """Yield all that a session wants, in motion."""
+    log, capture = captured()
+    poller, wheel = Poller(), Wheel()
+    pace = (settings.pace_byte, settings.pace_delay, settings.pace_banner, settings.pace_reply)
+    async with running(poller.run, wheel.run), trio.open_nursery() as nursery:
+        services = Services(
+            settings=settings,
+            log=log,
+            classifier=Classifier(settings, Scorer(scoring_config(settings), resolver)),
+            pool=Pool(settings.backends, poller, DIALLING, queue=settings.backend_queue),
+            wheel=wheel,
+            patience=Patience(*pace, settings.pace_session, settings.pace_hold, settings.pace_jitter),
+            time_outs=TIME_OUTS,
+            nursery=nursery,
+        )
+        yield Surroundings(services, poller, capture)
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,118 @@
+"""A joined session: bytes unchanged both ways, and what happens when either side fails."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from tarpit.drip import Wheel
+from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent
+from tarpit.poller import Poller
+from tarpit.relay import Relay
+from tarpit.smtp.dialogue import Dialogue
+from tarpit.smtp.observer import Observer
+from tarpit.wire import Wire
+from tests.support.wires import TIME_OUTS, Far, running, voice_on, wire_pair
+
+pytestmark = pytest.mark.usefixtures("autojump_clock")
+
+CONTENT = b"Subject: x\r\n\r\n..dots\r\n\xff\0 eight bits\r\n.\r\n"
+
+
+@asynccontextmanager
+async def relay() -> AsyncIterator[tuple[Relay, Far, Far]]:
+    """Yield a relay, its peer and its backend."""
+    poller, wheel, dialogue = Poller(), Wheel(), Dialogue()
+    async with (
+        running(poller.run, wheel.run),
+        wire_pair(poller) as (near, peer),
+        wire_pair(poller) as (other, backend),
+    ):
+        wire = Wire(poller, other.socket.dup(), gone=BackendUnavailable, silent=BackendUnavailable)
+        try:
+            yield Relay(voice_on(near, dialogue, wheel), wire, Observer(dialogue), TIME_OUTS), peer, backend
+        finally:
+            wire.close()
+
+
+async def begin(peer: Far, backend: Far, *steps: tuple[bytes, bytes]) -> None:
+    """Say each command and its reply, and see both arrive unchanged."""
+    for command, reply in steps:
+        await peer.say(command)
+        assert await backend.hear() == command
+        await backend.say(reply)
+        assert await peer.hear() == reply
+
+
+TO_DATA = (
+    (b"HELO  peer.example\r\n", b"250 backend.example\r\n"),
+    (b"mail from:<a@b.example>\r\n", b"250 2.1.0 Ok\r\n"),
+    (b"RCPT TO:<c@d.example>\r\n", b"250 2.1.5 Ok\r\n"),
+    (b"DATA\r\n", b"354 go ahead\r\n"),
+)
+
+
+async def test_a_message_goes_through_unchanged() -> None:
+    """Commands, content and replies are the same bytes on both sides."""
+    async with relay() as (joined, peer, backend), trio.open_nursery() as nursery:
+        nursery.start_soon(joined.run)
+        await begin(peer, backend, *TO_DATA)
+        await peer.say(CONTENT[:20])
+        await trio.sleep(1)
+        await peer.say(CONTENT[20:])
+        assert await backend.hear(b"\r\n.\r\n") == CONTENT
+        await begin(backend, peer)
+        await backend.say(b"250 2.0.0 queued\r\n")
+        assert await peer.hear() == b"250 2.0.0 queued\r\n"
+        await begin(peer, backend, (b"QUIT\r\n", b"221 2.0.0 Bye\r\n"))
+
+
+async def test_what_is_malformed_stays_here() -> None:
+    """A line that is no command is answered by us; the backend never sees it."""
+    async with relay() as (joined, peer, backend), trio.open_nursery() as nursery:
+        nursery.start_soon(joined.run)
+        assert (await peer.ask(b"NO\0OP")).startswith(b"500 5.5.2 ")
+        await begin(peer, backend, (b"QUIT\r\n", b"221 2.0.0 Bye\r\n"))
+
+
+async def test_the_end_of_a_cut_message_is_never_sent() -> None:
+    """A peer that leaves in mid-content leaves no end of data at the backend."""
+    async with relay() as (joined, peer, backend):
+
+        async def leave() -> None:
+            await begin(peer, backend, *TO_DATA)
+            await peer.say(b"half a line")
+            assert await backend.hear(b"half a line") == b"half a line"
+            await peer.stream.aclose()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(leave)
+            with pytest.raises(PeerGone, match="middle of a message"):
+                await joined.run()
+
+
+async def test_a_421_unasked_is_passed_on() -> None:
+    """A backend that shuts down between two commands is heard at once."""
+    async with relay() as (joined, peer, backend):
+        await backend.say(b"421 4.3.2 shutting down\r\n")
+        with pytest.raises(BackendUnavailable, match="421 unasked"):
+            await joined.run()
+        assert await peer.hear() == b"421 4.3.2 shutting down\r\n"
+
+
+async def test_a_silent_backend_is_given_up() -> None:
+    """The reply's time-out is the backend's fault, not the peer's."""
+    async with relay() as (joined, peer, _):
+        began = trio.current_time()
+        await peer.say(b"EHLO peer.example\r\n")
+        with pytest.raises(BackendUnavailable, match="no answer in time"):
+            await joined.run()
+        assert 300 <= trio.current_time() - began <= 301
+
+
+async def test_a_silent_peer_is_given_up() -> None:
+    """The command's time-out is the peer's."""
+    async with relay() as (joined, _, _):
+        with pytest.raises(PeerSilent):
+            await joined.run()
