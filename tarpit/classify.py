@@ -75,6 +75,7 @@ class Classifier:
                 early = True
                 lines.receive(data)
 
+        ended: Exception | None = None
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(listen)
@@ -83,7 +84,9 @@ class Classifier:
                     await trio.sleep(self._settings.greet_wait)
                 nursery.cancel_scope.cancel()
         except* (PeerGone, Stopping) as group:
-            raise group.exceptions[0] from None
+            ended = group.exceptions[0]
+        if ended is not None:
+            raise ended
         assert verdict is not None
         if early:
             verdict = self.with_pregreet(verdict)

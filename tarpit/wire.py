@@ -178,6 +178,7 @@ class Wire:
         if task is None:
             self._poller.waits_no_more(self)
         else:
+            self._timed_out = False  # two wires may be overdue together, and the first one raised
             self._poller.waits(self)
 
     def _wake(self) -> None:

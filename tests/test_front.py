@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-import trio.testing
+from trio.testing import MockClock
 
 from tarpit.drip import Wheel
 from tarpit.errors import PeerGone, PeerSilent, Stopping
@@ -16,8 +16,6 @@ from tarpit.smtp.dialogue import Dialogue
 from tarpit.smtp.server import Server
 from tarpit.wire import Wire
 from tests.support.wires import Far, running, voice_on, wire_pair
-
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 
 @asynccontextmanager
@@ -33,7 +31,7 @@ async def front() -> AsyncIterator[tuple[Front, Far, Wire, list[Mail]]]:
         yield Front(voice_on(wire, dialogue, wheel), server, idle=300, on_mail=on_mail), far, wire, mails
 
 
-async def test_ends_at_the_first_recipient() -> None:
+async def test_ends_at_the_first_recipient(autojump_clock: MockClock) -> None:
     """HELO and MAIL are answered by us; RCPT is handed to the caller unanswered."""
     async with front() as (suspect, far, _, mails):
         await far.say(b"HELO peer.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n")
@@ -43,7 +41,7 @@ async def test_ends_at_the_first_recipient() -> None:
         assert len(mails) == 1
 
 
-async def test_ends_at_quit() -> None:
+async def test_ends_at_quit(autojump_clock: MockClock) -> None:
     """QUIT is answered, and nothing is wanted."""
     async with front() as (suspect, far, _, _):
         await far.say(b"QUIT\r\n")
@@ -51,7 +49,7 @@ async def test_ends_at_quit() -> None:
         assert await far.hear() == b"221 2.0.0 Bye\r\n"
 
 
-async def test_a_peer_that_speaks_early_is_noticed() -> None:
+async def test_a_peer_that_speaks_early_is_noticed(autojump_clock: MockClock) -> None:
     """Listening lasts its whole time, and what came early is kept for its turn."""
     async with front() as (suspect, far, _, _):
         began = trio.current_time()
@@ -61,7 +59,7 @@ async def test_a_peer_that_speaks_early_is_noticed() -> None:
         assert await suspect.serve() is None
 
 
-async def test_a_peer_that_waits_is_not_early() -> None:
+async def test_a_peer_that_waits_is_not_early(autojump_clock: MockClock) -> None:
     """Silence before the banner is what RFC 5321 asks for; leaving is `PeerGone`."""
     async with front() as (suspect, far, _, _):
         assert not await suspect.listen(6)
@@ -70,7 +68,7 @@ async def test_a_peer_that_waits_is_not_early() -> None:
             await suspect.listen(6)
 
 
-async def test_a_line_has_the_whole_time_out_and_no_more() -> None:
+async def test_a_line_has_the_whole_time_out_and_no_more(autojump_clock: MockClock) -> None:
     """Bytes one by one do not prolong the wait for a command; deadlines are kept to the second."""
     async with front() as (suspect, far, _, _), trio.open_nursery() as nursery:
 
@@ -87,7 +85,7 @@ async def test_a_line_has_the_whole_time_out_and_no_more() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_stopping_ends_a_wait() -> None:
+async def test_stopping_ends_a_wait(autojump_clock: MockClock) -> None:
     """A peer that says nothing is told when the server stops."""
     async with front() as (suspect, _, wire, _):
         wire.stop()

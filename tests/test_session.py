@@ -3,15 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
 import trio
+from trio.testing import MockClock
 
 from tarpit.session import Session
 from tests.support.backend import Answer, FakeBackend, fake_backend
 from tests.support.dns_zone import FakeResolver, found
 from tests.support.wires import PEER, Far, Surroundings, load, stage, wire_pair
-
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 NAMED = {
     ("25.2.0.192.in-addr.arpa", "PTR"): found("mail.example"),
@@ -23,11 +21,12 @@ Run = tuple[Far, FakeBackend, Surroundings, Session]
 
 
 @asynccontextmanager
-async def session(answers: dict[str, Answer] | None = None, **variables: str) -> AsyncIterator[Run]:
+async def session(
+    answers: dict[str, Answer] | None = None, *, listed: bool = False, **variables: str
+) -> AsyncIterator[Run]:
     """Yield the peer's end of a session that runs, its backend, its surroundings and itself."""
     async with fake_backend(answers) as backend:
         settings = load(BACKENDS="{}:{}".format(*backend.address), DNSBL_ZONES="bl.example*3", **variables)
-        listed = variables.get("MODE") != "off" and "SCORE_SUSPECT" in variables
         async with (
             stage(settings, FakeResolver(LISTED if listed else NAMED)) as around,
             wire_pair(around.poller) as (wire, far),
@@ -36,3 +35,69 @@ async def session(answers: dict[str, Answer] | None = None, **variables: str) ->
             one = Session(wire, around.services, "id")
             nursery.start_soon(one.run)
             yield far, backend, around, one
+
+
+async def test_a_clean_peer_sees_the_backend(autojump_clock: MockClock) -> None:
+    """Banner and replies are the backend's, and one event tells the story."""
+    async with session() as (far, backend, around, _):
+        assert await far.hear() == backend.answers["BANNER"]
+        assert await far.ask(b"HELO peer.example") == b"250 backend.example\r\n"
+        assert await far.ask(b"QUIT") == b"221 2.0.0 Bye\r\n"
+        assert await far.hear_all() == b""
+    closed = around.closed()
+    assert (closed["ended"], closed["treatment"], closed["would_be"]) == ("quit", "pass", "pass")
+    assert backend.connections[0].received == b"HELO peer.example\r\nQUIT\r\n"
+
+
+async def test_a_suspect_that_waits_gets_through(autojump_clock: MockClock) -> None:
+    """It is slow before its first recipient, and the backend hears what we had heard."""
+    async with session(listed=True) as (far, backend, around, _):
+        began = trio.current_time()
+        assert await far.hear() == b"220 mx.example ESMTP\r\n"
+        for line in ENVELOPE:
+            assert (await far.ask(line)).startswith(b"250")
+        assert not backend.connections
+        assert await far.ask(b"RCPT TO:<you@there.example>") == b"250 2.1.5 Ok\r\n"
+        assert trio.current_time() - began > 20
+        assert await far.ask(b"QUIT") == b"221 2.0.0 Bye\r\n"
+        await far.hear_all()
+    assert backend.connections[0].commands == [*ENVELOPE, b"RCPT TO:<you@there.example>", b"QUIT"]
+    assert (around.closed()["ended"], around.closed()["treatment"]) == ("quit", "slow")
+
+
+async def test_a_hostile_peer_never_reaches_the_backend(autojump_clock: MockClock) -> None:
+    """It is held, and its recipient is deferred by us."""
+    async with session(DENY=PEER[0]) as (far, backend, around, _):
+        await far.hear()
+        for line in ENVELOPE:
+            await far.ask(line)
+        assert (await far.ask(b"RCPT TO:<you@there.example>")).startswith(b"450 4.7.1 ")
+        await far.ask(b"QUIT")
+        await far.hear_all()
+    assert not backend.connections
+    assert around.closed()["treatment"] == "hold"
+
+
+async def test_observing_slows_nobody(autojump_clock: MockClock) -> None:
+    """Under `observe` a suspect passes, and the event says what it would have had."""
+    async with session(MODE="observe", DENY=PEER[0]) as (far, backend, around, _):
+        assert await far.hear() == backend.answers["BANNER"]
+        await far.ask(b"QUIT")
+        await far.hear_all()
+    assert (around.closed()["treatment"], around.closed()["would_be"]) == ("pass", "hold")
+
+
+async def test_without_a_backend(autojump_clock: MockClock) -> None:
+    """A backend that refuses us is a 421, never a 5xx."""
+    async with session({"BANNER": b"554 5.7.1 go away\r\n"}) as (far, _, around, _):
+        assert (await far.hear_all()).startswith(b"421 4.3.0 ")
+    assert around.closed()["ended"] == "backend"
+
+
+async def test_stopping(autojump_clock: MockClock) -> None:
+    """A session that transfers nothing is told 421 and ends."""
+    async with session() as (far, _, around, one):
+        await far.hear()
+        one.wire.stop()
+        assert (await far.hear_all()).startswith(b"421 4.3.2 ")
+    assert around.closed()["ended"] == "stopped"

@@ -43,8 +43,9 @@ class Lines:
         return len(self._buffer)
 
     def receive(self, data: bytes) -> None:
-        """Take what the peer sent."""
-        self._buffer += data
+        """Take what the peer sent; after a fatal fault nothing is kept."""
+        if not self._dead:
+            self._buffer += data
 
     def take_rest(self) -> bytes:
         """Give out all that is left, as it is: it is content, or ciphertext."""

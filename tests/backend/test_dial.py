@@ -43,9 +43,7 @@ async def test_xclient() -> None:
     """A backend is told the peer's address last; the banner after that is the one that counts."""
     banner, received = await greeted("xclient", OFFERS)
     assert banner == b"220 backend.example ESMTP again\r\n"
-    assert received == (
-        b"EHLO mx.example\r\nXCLIENT NAME=peer.example PORT=4025 ADDR=192.0.2.7\r\nQUIT\r\n"
-    )
+    assert received == (b"EHLO mx.example\r\nXCLIENT NAME=peer.example PORT=4025 ADDR=192.0.2.7\r\nQUIT\r\n")
 
 
 async def test_proxy_v2() -> None:

@@ -21,11 +21,12 @@ from tarpit.backend.dial import Dialling
 from tarpit.backend.pool import Pool
 from tarpit.classify import Classifier, scoring_config
 from tarpit.drip import Wheel
+from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent
 from tarpit.pace import FULL_SPEED, Pace, Stage
 from tarpit.policy import Patience
 from tarpit.poller import Poller
 from tarpit.relay import TimeOuts
-from tarpit.session import Services
+from tarpit.services import Services
 from tarpit.settings import Settings
 from tarpit.smtp.dialogue import Dialogue
 from tarpit.voice import Voice
@@ -93,10 +94,11 @@ class Far:
 
 
 @asynccontextmanager
-async def wire_pair(poller: Poller) -> AsyncIterator[tuple[Wire, Far]]:
-    """Yield a wire whose peer is `PEER`, and its far end."""
+async def wire_pair(poller: Poller, *, backend: bool = False) -> AsyncIterator[tuple[Wire, Far]]:
+    """Yield a wire whose peer is `PEER`, or one to a backend, and its far end."""
     near, sock = socket.socketpair()
-    wire, far = Wire(poller, near), Far(sock)
+    gone, silent = (BackendUnavailable, BackendUnavailable) if backend else (PeerGone, PeerSilent)
+    wire, far = Wire(poller, near, gone=gone, silent=silent), Far(sock)
     wire.peer = PEER
     try:
         yield wire, far
