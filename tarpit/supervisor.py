@@ -5,6 +5,7 @@ One worker runs inside this process.
 
 import signal
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
@@ -31,14 +32,22 @@ def run(settings: Settings, log: Log) -> int:
             events.settings_doubtful(log, name=doubt.name, message=doubt.message)
         for name in settings.pending():
             events.settings_pending(log, name=name)
+        refused: list[SettingsError] = []
         try:
             trio.run(partial(_run, settings, listeners, log))
         except* SettingsError as group:
-            first = group.exceptions[0]
-            while isinstance(first, BaseExceptionGroup):
-                first = first.exceptions[0]
-            raise first from None
+            refused = list(_leaves(group))
+        if refused:
+            raise SettingsError([fault for error in refused for fault in error.faults])
     return 0
+
+
+def _leaves(group: BaseExceptionGroup[SettingsError]) -> Iterator[SettingsError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 async def _run(settings: Settings, listeners: list[socket.socket], log: Log) -> None:

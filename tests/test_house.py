@@ -58,8 +58,13 @@ def name(path: Path) -> str:
 
 
 def broad_handlers(path: Path) -> int:
-    """Count the handlers of *path* that catch everything."""
-    handlers = [node for node in ast.walk(ast.parse(text_of(path))) if isinstance(node, ast.ExceptHandler)]
+    """Count the handlers of *path* that catch everything and keep it: one that ends in `raise` only tidies up."""
+    handlers = [
+        node
+        for node in ast.walk(ast.parse(text_of(path)))
+        if isinstance(node, ast.ExceptHandler)
+        and not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)
+    ]
     caught = [
         {n.id for n in ast.walk(h.type) if isinstance(n, ast.Name)} if h.type else BROAD for h in handlers
     ]
@@ -76,8 +81,9 @@ def test_one_place_catches_everything() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=name)
 def test_no_file_is_long(path: Path) -> None:
-    """A file is read in one sitting."""
-    assert len(text_of(path).splitlines()) <= LONGEST
+    """A file is read in one sitting; a table of cases may run on."""
+    longest = 2 * LONGEST if name(path).startswith("tests/") else LONGEST
+    assert len(text_of(path).splitlines()) <= longest
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)

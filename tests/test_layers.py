@@ -5,7 +5,7 @@
     1   knowledge               settings and what it is made of, policy, load, observe.*
     2   mechanism               poller, wire, drip, voice, relay, front, backend.*;
                                 not policy, not scoring.score
-    3   path                    classify, session
+    3   path                    classify, services, session, story
     4   edge                    listen, worker, supervisor, cli, demo
 
 Imports are read from the source, those under TYPE_CHECKING included: nothing is executed here.
@@ -48,6 +48,8 @@ ROWS: Final = {
     "tarpit.front": 2.0,
     "tarpit.backend": 2.0,
     "tarpit.classify": 3.0,
+    "tarpit.services": 3.0,
+    "tarpit.story": 3.0,
     "tarpit.session": 3.0,
     "tarpit.listen": 4.0,
     "tarpit.worker": 4.0,

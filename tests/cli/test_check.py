@@ -163,12 +163,9 @@ def test_descriptors() -> None:
 
 def test_odd_settings() -> None:
     """Each odd setting is a warning by its name."""
-    checks = look_at_settings(
-        load({"TARPIT_STORE": "memory:", "TARPIT_MAX_HELD": "99999999", "TARPIT_TLS": "off"})
-    )
+    checks = look_at_settings(load({"TARPIT_STORE": "memory:", "TARPIT_TLS": "off"}))
     assert [(check.what, check.state) for check in checks] == [
         ("settings", State.OK),
-        ("TARPIT_MAX_HELD", State.WARN),
         ("TARPIT_STORE", State.WARN),
     ]
 
