@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import trio
+from structlog.typing import FilteringBoundLogger as Log
 
 from tarpit import load
 from tarpit.backend.pool import Pool
 from tarpit.classify import Classifier
 from tarpit.drip import Wheel
-from tarpit.observe.events import Log
 from tarpit.policy import Patience
 from tarpit.relay import TimeOuts
 from tarpit.settings import Settings

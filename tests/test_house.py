@@ -58,7 +58,7 @@ def name(path: Path) -> str:
 
 
 def broad_handlers(path: Path) -> int:
-    """Count the handlers of *path* that catch everything and keep it: one that ends in `raise` only tidies up."""
+    """Count the handlers of *path* that catch everything and keep it; ending in `raise` only tidies up."""
     handlers = [
         node
         for node in ast.walk(ast.parse(text_of(path)))

@@ -67,7 +67,7 @@ FOREIGN: Final = {
     0.0: frozenset[str](),
     LIBRARY: frozenset({"trio", "dns", "spf", "cachetools"}),
     2.0: frozenset({"trio"}),
-    3.0: frozenset({"trio"}),
+    3.0: frozenset({"trio", "structlog"}),  # structlog for the type of the bound logger
 }
 OURS: Final = frozenset({"tarpit", "scoring"})
 NOT_FOR_MECHANISM: Final = ("tarpit.policy", "scoring.score")
