@@ -88,6 +88,11 @@ class Relay:
 
     async def exchange(self, command: Command) -> None:
         """Send one command on, pass its reply back, and do what that reply opens: content, or TLS."""
+        if command.verb is Verb.STARTTLS and len(self._dialogue.lines):
+            # injected before TLS, to be taken for what came inside it (CVE-2011-0411)
+            self._dialogue.close()
+            await self._voice.say(STUFFED, Stage.PROMPT)
+            return
         if isinstance(command, Rcpt):
             await self._before_rcpt()
         data = self._observer.forward(command)
@@ -129,8 +134,6 @@ class Relay:
     async def _opaque(self) -> None:
         """Pass everything both ways, unheard, until one side ends."""
         self.blind = True
-        if rest := self._dialogue.lines.take_rest():
-            await self._backend.send_all(rest, self._soon(self._time_outs.block))
         pairs = ((self._peer, self._backend), (self._backend, self._peer))
         while True:
             for source, target in pairs:

@@ -109,3 +109,36 @@ async def test_a_silent_peer_is_given_up(autojump_clock: MockClock) -> None:
     async with relay() as (joined, _, _):
         with pytest.raises(PeerSilent):
             await joined.run()
+
+
+async def test_what_is_injected_before_tls_ends_the_session(autojump_clock: MockClock) -> None:
+    """Bytes behind STARTTLS reach nobody, neither as commands nor inside TLS."""
+    async with relay() as (joined, peer, backend), trio.open_nursery() as nursery:
+        nursery.start_soon(joined.run)
+        await begin(peer, backend, (b"EHLO peer.example\r\n", b"250 backend.example\r\n"))
+        assert (await peer.ask(b"STARTTLS\r\nMAIL FROM:<a@b.example>")).startswith(b"554 5.5.0 ")
+
+
+async def test_content_behind_a_refused_data_is_no_command(autojump_clock: MockClock) -> None:
+    """Where DATA is refused and content came along, not one byte of it is read as a command."""
+    async with relay() as (joined, peer, backend), trio.open_nursery() as nursery:
+        nursery.start_soon(joined.run)
+        await begin(peer, backend, *TO_DATA[:3])
+        await peer.say(b"DATA\r\nRSET\r\n.\r\n")
+        assert await backend.hear() == b"DATA\r\n"
+        await backend.say(b"451 4.3.0 not now\r\n")
+        assert (await peer.hear()).startswith(b"554 5.5.0 ")
+
+
+async def test_tls_is_passed_through_unheard(autojump_clock: MockClock) -> None:
+    """After the backend's 220 to STARTTLS all bytes go both ways as they are, and the session is blind."""
+    async with relay() as (joined, peer, backend), trio.open_nursery() as nursery:
+        nursery.start_soon(joined.run)
+        await begin(peer, backend, (b"EHLO peer.example\r\n", b"250 backend.example\r\n"))
+        await begin(peer, backend, (b"STARTTLS\r\n", b"220 go ahead\r\n"))
+        await peer.say(b"\x16\x03\x01 not a command\n")
+        assert await backend.hear(b"\n") == b"\x16\x03\x01 not a command\n"
+        await backend.say(b"\x16\x03\x03\n")
+        assert await peer.hear(b"\n") == b"\x16\x03\x03\n"
+        assert joined.blind
+        nursery.cancel_scope.cancel()
