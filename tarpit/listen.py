@@ -23,7 +23,7 @@ from tarpit.wire import Wire
 BACK_OFF: Final = 0.1  # seconds
 TELL_EVERY: Final = 10.0  # seconds between two events of one kind
 BATCH: Final = 64  # connections accepted before others get their turn
-OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+BROKEN: Final = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})  # our own bug; all else passes
 
 
 class Listener:
@@ -44,7 +44,7 @@ class Listener:
                 try:
                     self._accept_waiting()
                 except OSError as error:
-                    if error.errno not in OUT_OF_RESOURCES:
+                    if error.errno in BROKEN:
                         raise
                     await self._back_off(error)
         finally:
@@ -68,8 +68,14 @@ class Listener:
                         sessions=len(services.open),
                     )
                 continue
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            session = Session(Wire(services.pool.poller, sock), services, secrets.token_hex(6))
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                wire = Wire(services.pool.poller, sock)
+            except OSError:
+                sock.close()
+                raise
+            wire.peer = address[:2]  # it may have reset already, and getpeername know nothing
+            session = Session(wire, services, secrets.token_hex(6))
             services.open.add(session)
             services.nursery.start_soon(serve, session, services)
 
@@ -77,8 +83,9 @@ class Listener:
         if self._may_tell("backoff"):
             name = errno.errorcode.get(error.errno or 0, str(error))
             events.accept_backoff(self._services.log, error=name, seconds=BACK_OFF)
-        os.close(self._spare)
-        self._spare = -1
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
         with contextlib.suppress(OSError):
             self._refuse(self._socket.accept()[0])
         with contextlib.suppress(OSError):

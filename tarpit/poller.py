@@ -47,10 +47,12 @@ class Poller:
         self._epoll.register(descriptor, _WATCHED)
 
     def remove(self, descriptor: int) -> None:
-        """Stop watching. Must be called before the descriptor is closed."""
-        watched = self._watched.pop(descriptor)
-        self._waiting.discard(watched)
-        self._epoll.unregister(descriptor)
+        """Stop watching. Must be called before the descriptor is closed; may come after `run` has ended."""
+        watched = self._watched.pop(descriptor, None)
+        if watched is not None:
+            self._waiting.discard(watched)
+        if not self._epoll.closed:
+            self._epoll.unregister(descriptor)
 
     def waits(self, watched: Watched) -> None:
         """Note that a task now waits on *watched*, until `watched.deadline`."""

@@ -8,7 +8,7 @@ How fast replies go to the peer is asked of the voice; dialling is `backend`.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 import trio
 
@@ -150,6 +150,8 @@ class Relay:
                 await trio.lowlevel.checkpoint()
 
     async def _next_heard(self) -> Heard | None:
+        if self._observer.parting is not None:
+            await self._part(self._observer.parting)
         until = self._soon(self._time_outs.command)
         while (heard := self._dialogue.next_heard()) is None:
             while not self._peer.readable and not self._peer.stopping:
@@ -173,11 +175,14 @@ class Relay:
         self._observer.receive_from_backend(data)
         reply = self._observer.next_reply()
         if isinstance(reply, ReceivedReply) and reply.code == 421:
-            self.last_reply = reply.raw
-            self._dialogue.close()
-            await self._voice.say(reply.raw, Stage.PROMPT)
-            raise BackendUnavailable("said 421 unasked")
+            await self._part(reply)
         raise BackendUnavailable("spoke unasked")
+
+    async def _part(self, reply: ReceivedReply) -> NoReturn:
+        self.last_reply = reply.raw
+        self._dialogue.close()
+        await self._voice.say(reply.raw, Stage.PROMPT)
+        raise BackendUnavailable("said 421 unasked")
 
     async def _reply(self, patience: float) -> ReceivedReply:
         until = self._soon(patience)

@@ -95,8 +95,9 @@ class Session:
             raise
         finally:
             tell(self)
-            with trio.CancelScope(shield=True):
+            with trio.move_on_after(2 * LAST_WORDS, shield=True):
                 await self.wire.close_gently(LAST_WORDS if self.ended in {"quit", "refused"} else 0.1)
+            self.wire.close()
 
     async def _serve(self) -> None:
         self.verdict, self.scored = await self.services.classifier.classify(self.wire, self.dialogue.lines)
@@ -147,11 +148,10 @@ class Session:
                 refused = await self._catch_up(relay)
                 if refused is None:
                     await self._relay(relay, line, first=wanted)
-                else:
-                    self.dialogue.settle(wanted, refused.code)
-                    await self.voice.say(refused, stage_of(wanted))
-                    await self._relay(relay, line)
-                return None
+                    return None
+                self.relay = None  # the next recipient is tried on a fresh connection
+                await line.quit()
+                return refused
         except BackendUnavailable as lost:
             if self.relay is not None:
                 raise

@@ -100,10 +100,11 @@ class Wire:
             if stoppable and self._stop:
                 raise Stopping
             if self.readable:
+                if not parked:
+                    await trio.lowlevel.checkpoint()  # before the read: a cancelled read must lose nothing
+                    parked = True
                 data = self.receive_now(limit)
                 if data is not None:
-                    if not parked:
-                        await trio.lowlevel.checkpoint()
                     return data
             await self._park(until)
             parked = True

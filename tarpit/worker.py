@@ -7,6 +7,7 @@ import gc
 import os
 import socket
 from collections.abc import Sequence
+from typing import Final
 
 import trio
 from structlog.typing import FilteringBoundLogger as Log
@@ -26,7 +27,8 @@ from tarpit.relay import TimeOuts
 from tarpit.services import Services
 from tarpit.settings import Introduce, RelayTest, Settings
 
-OPEN_RELAY = (
+UNTESTED_EVERY: Final = 10.0  # seconds
+OPEN_RELAY: Final = (
     "{backend} takes mail for {recipient} from a stranger that comes through us: an open relay. Set "
     "TARPIT_BACKEND_INTRODUCE=xclient (and smtpd_authorized_xclient_hosts in Postfix), or take our address "
     "out of its mynetworks; TARPIT_RELAY_TEST=warn starts all the same"
@@ -90,6 +92,8 @@ async def check_backend(
 ) -> None:
     """Probe one backend; test it for relaying at the start and whenever it comes back."""
     was_up = backend.up
+    if starting or not was_up:
+        backend.untested = settings.relay_test is RelayTest.REFUSE
     began = trio.current_time()
     reason = await probe(pool, backend)
     if backend.up is not was_up:
@@ -103,7 +107,12 @@ async def check_backend(
         )
     if starting and backend.address.introduce is Introduce.OFF:
         events.backend_unintroduced(log, backend=backend.name, loses=LOSES)
-    if settings.relay_test is RelayTest.OFF or backend.up is was_up or not (starting or backend.up):
+    if settings.relay_test is RelayTest.OFF:
+        return
+    if not backend.up:
+        backend.untested = settings.relay_test is RelayTest.REFUSE
+        return
+    if was_up and not backend.untested:
         return
     recipient = settings.relay_test_rcpt
     answer = await test_relay(pool, backend, recipient)
@@ -111,6 +120,7 @@ async def check_backend(
         log, backend=backend.name, result=answer.result.value, recipient=recipient, reply=answer.reply
     )
     backend.open_relay = answer.result is Relays.FAILED and settings.relay_test is RelayTest.REFUSE
+    backend.untested = False
     if backend.open_relay and starting:
         message = OPEN_RELAY.format(backend=backend.name, recipient=recipient)
         raise SettingsError([Fault("TARPIT_BACKEND_INTRODUCE", message)])
@@ -118,10 +128,13 @@ async def check_backend(
 
 async def _watch_backends(scope: trio.CancelScope, settings: Settings, pool: Pool, log: Log) -> None:
     with scope:
-        while 0 < settings.health_every < float("inf"):
-            await trio.sleep(settings.health_every)
+        while True:
+            never = settings.health_every == float("inf")
+            await trio.sleep(UNTESTED_EVERY if never else settings.health_every)
             for backend in pool.backends:
-                await check_backend(settings, pool, backend, log, starting=False)
+                # one that is not tested yet is asked again in any case: no mail flows to it before
+                if backend.untested or not never:
+                    await check_backend(settings, pool, backend, log, starting=False)
 
 
 def _pool(settings: Settings, poller: Poller) -> Pool:

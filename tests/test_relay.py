@@ -142,3 +142,28 @@ async def test_tls_is_passed_through_unheard(autojump_clock: MockClock) -> None:
         assert await peer.hear(b"\n") == b"\x16\x03\x03\n"
         assert joined.blind
         nursery.cancel_scope.cancel()
+
+
+async def test_a_backend_without_helo_is_followed(autojump_clock: MockClock) -> None:
+    """A backend may take mail without HELO: content is content all the same, never read as commands."""
+    async with relay() as (joined, peer, backend), trio.open_nursery() as nursery:
+        nursery.start_soon(joined.run)
+        await begin(peer, backend, *TO_DATA[1:])
+        await peer.say(b"Subject: x\r\n\r\nRSET\r\n.\r\n")
+        assert await backend.hear(b"\r\n.\r\n") == b"Subject: x\r\n\r\nRSET\r\n.\r\n"
+        await backend.say(b"250 2.0.0 queued\r\n")
+        assert await peer.hear() == b"250 2.0.0 queued\r\n"
+        await begin(peer, backend, (b"QUIT\r\n", b"221 2.0.0 Bye\r\n"))
+
+
+async def test_an_answer_before_a_hang_up_stands(autojump_clock: MockClock) -> None:
+    """A refusal with a 421 right behind it reaches the peer as both, not as a fault of ours."""
+    async with relay() as (joined, peer, backend):
+        with pytest.RaisesGroup(BackendUnavailable):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(joined.run)
+                await begin(peer, backend, *TO_DATA[:2])
+                await peer.say(b"RCPT TO:<x@d.example>\r\n")
+                assert await backend.hear() == b"RCPT TO:<x@d.example>\r\n"
+                await backend.say(b"550 5.1.1 nobody\r\n421 4.7.0 too many errors\r\n")
+                assert await peer.hear() == b"550 5.1.1 nobody\r\n421 4.7.0 too many errors\r\n"

@@ -101,3 +101,27 @@ async def test_stopping(autojump_clock: MockClock) -> None:
         one.wire.stop()
         assert (await far.hear_all()).startswith(b"421 4.3.2 ")
     assert around.closed()["ended"] == "stopped"
+
+
+async def test_a_sender_refused_for_now_is_refused_for_now_at_each_recipient(
+    autojump_clock: MockClock,
+) -> None:
+    """The backend's 452 to MAIL shows at every RCPT of a suspect; none becomes a 503."""
+    async with session({"MAIL": b"452 4.3.1 full\r\n"}, listed=True) as (far, backend, _, _one):
+        await far.hear()
+        for line in ENVELOPE:
+            assert (await far.ask(line)).startswith(b"250")
+        for recipient in (b"a", b"b"):
+            assert await far.ask(b"RCPT TO:<" + recipient + b"@there.example>") == b"452 4.3.1 full\r\n"
+        assert len(backend.connections) == 2
+        await far.ask(b"QUIT")
+
+
+async def test_tls_off_is_off(autojump_clock: MockClock) -> None:
+    """With TARPIT_TLS=off STARTTLS is refused here, joined or not."""
+    async with session(TLS="off") as (far, backend, _, _one):
+        await far.hear()
+        await far.ask(b"HELO peer.example")
+        assert (await far.ask(b"STARTTLS")).startswith(b"502 ")
+        await far.ask(b"QUIT")
+    assert b"STARTTLS" not in backend.connections[0].received

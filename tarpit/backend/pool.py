@@ -27,6 +27,7 @@ class Backend:
         self.keywords: tuple[bytes, ...] = ()  # what a suspect may be shown; none before a probe succeeded
         self.up: bool | None = None  # None: not probed yet
         self.open_relay = False  # it would relay for everybody who comes through us
+        self.untested = False  # the relay test is still to come: not used before
 
     @property
     def busy(self) -> float:
@@ -76,9 +77,9 @@ class Pool:
             backend.slots.release()
 
     def _least_busy(self) -> Backend:
-        usable = [backend for backend in self.backends if not backend.open_relay]
+        usable = [backend for backend in self.backends if not (backend.open_relay or backend.untested)]
         if not usable:
-            raise BackendUnavailable("relays for everybody (TARPIT_RELAY_TEST)")
+            raise BackendUnavailable("relays for everybody, or was not tested yet (TARPIT_RELAY_TEST)")
         alive = [backend for backend in usable if backend.up is not False]
         return min(alive or usable, key=lambda backend: backend.busy)
 

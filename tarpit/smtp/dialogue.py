@@ -65,14 +65,14 @@ class Dialogue:
         if isinstance(heard, Malformed):
             self.state = State.CLOSED if code in {421, 521} else self.state
             return
-        before, self.state = self.state, after(self.state, heard.verb, code)
+        self.state = after(self.state, heard.verb, code)
         accepted = code < 400
         if self.state is State.READY:
             self.standing = 0  # no transaction is open
         match heard:
             case Hello() if accepted:
                 self.hello = heard
-            case Mail() if accepted and before is not self.state:
+            case Mail() if accepted:
                 self.mail = heard
                 self.transactions += 1
                 self.standing = 0

@@ -12,25 +12,27 @@ from tarpit.smtp.dialogue import Dialogue, Heard
 from tarpit.smtp.keywords import shown
 from tarpit.smtp.lines import LineFault
 from tarpit.smtp.replies import ReceivedReply, Reply, ReplyFault, ReplyReader
-from tarpit.smtp.server import refusal
+from tarpit.smtp.server import NO_STARTTLS, refusal
 from tarpit.smtp.states import State
 
 
 class Observer:
     """Both directions of one relayed dialogue."""
 
-    __slots__ = ("_outstanding", "_replies", "dialogue", "pipelining", "starttls")
+    __slots__ = ("_outstanding", "_replies", "dialogue", "parting", "pipelining", "starttls")
 
     def __init__(self, dialogue: Dialogue, *, pipelining: bool = True, starttls: bool = True) -> None:
         self.dialogue = dialogue
         self.pipelining = pipelining
         self.starttls = starttls
         self._replies = ReplyReader()
+        self.parting: ReceivedReply | None = None  # a 421 that came right behind another reply
         self._outstanding: Command | None = None
 
-    @staticmethod
-    def refusal(heard: Heard) -> Reply | None:
+    def refusal(self, heard: Heard) -> Reply | None:
         """Return the answer to what may not go on to the backend, or None when it may."""
+        if not isinstance(heard, LineFault) and heard.verb is Verb.STARTTLS and not self.starttls:
+            return NO_STARTTLS
         return refusal(heard)
 
     def refused(self, heard: Heard, reply: Reply) -> None:
@@ -52,9 +54,16 @@ class Observer:
     def next_reply(self) -> ReceivedReply | ReplyFault | None:
         """Return the backend's next complete reply, or its fault, or None when more is needed."""
         reply = self._replies.next_reply()
-        if isinstance(reply, ReceivedReply) and not self._replies.empty:
-            return ReplyFault("more than one reply to one command")
-        return reply
+        if not isinstance(reply, ReceivedReply) or self._replies.empty:
+            return reply
+        self.parting = self._last_word()
+        return reply if self.parting else ReplyFault("more than one reply to one command")
+
+    def _last_word(self) -> ReceivedReply | None:
+        """Return the 421 that is all that is left: it answers and hangs up, as Postfix at its error limit."""
+        more = self._replies.next_reply()
+        alone = isinstance(more, ReceivedReply) and more.code == 421 and self._replies.empty
+        return more if alone and isinstance(more, ReceivedReply) else None
 
     def replied(self, reply: ReceivedReply) -> bytes | ReplyFault:
         """Match *reply* to the command outstanding; return what the peer is shown of it."""

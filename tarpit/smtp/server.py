@@ -21,6 +21,7 @@ OUT_OF_ORDER: Final = Reply.of(503, "5.5.1 Bad sequence of commands")
 STUFFED: Final = Reply.of(554, "5.5.0 Content sent before it was asked for")
 NO_BACKEND: Final = Reply.of(451, "4.3.0 Mail server temporarily unavailable, try again later")
 STOPPING: Final = Reply.of(421, "4.3.2 Service shutting down, try again later")
+NO_STARTTLS: Final = Reply.of(502, "5.5.1 STARTTLS is not available")
 SILENT: Final = Reply.of(421, "4.4.2 Timeout, closing connection")
 BUSY: Final = Reply.of(421, "4.3.2 Too busy, try again later")
 UNREACHABLE: Final = Reply.of(421, "4.3.0 Mail server temporarily unavailable, try again later")
@@ -98,9 +99,7 @@ class Server:
             case Rcpt():
                 return None
             case _ if heard.verb is V.STARTTLS:
-                return (
-                    None if b"STARTTLS" in self._known else Reply.of(502, "5.5.1 STARTTLS is not available")
-                )
+                return None if b"STARTTLS" in self._known else NO_STARTTLS
             case _:
                 return PLAIN[heard.verb]
 

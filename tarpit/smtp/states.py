@@ -42,6 +42,15 @@ ON_ACCEPT: Final[Mapping[State, Mapping[Verb, State]]] = {
     S.CLOSED: {},
 }
 
+# what an accepted command leads to where the table has no row for it: a backend may be laxer than we are
+# (Postfix takes MAIL without HELO), and what it accepted has happened
+OVERHEARD: Final[Mapping[Verb, State]] = {
+    V.MAIL: S.MAIL,
+    V.RCPT: S.RCPT,
+    V.DATA: S.DATA,
+    V.STARTTLS: S.OPAQUE,
+}
+
 # commands that may come at any time and by themselves change nothing
 ANYTIME: Final = frozenset({V.NOOP, V.RSET, V.QUIT, V.HELP, V.VRFY, V.EXPN})
 
@@ -61,7 +70,7 @@ def after(state: State, verb: Verb, code: int) -> State:
         return S.CLOSED
     if code >= 400 or (verb is V.DATA) != (code // 100 == 3):
         return state
-    return ON_ACCEPT[state].get(verb, state)
+    return ON_ACCEPT[state].get(verb) or OVERHEARD.get(verb, state)
 
 
 def after_content(code: int) -> State:

@@ -81,3 +81,12 @@ async def test_keywords_are_those_of_all() -> None:
         for backend, words in zip(pool.backends, ((b"SIZE 1", b"8BITMIME"), (b"8BITMIME",)), strict=True):
             backend.up, backend.keywords = True, words
         assert list(pool.keywords) == [b"8BITMIME"]
+
+
+async def test_an_untested_backend_gets_no_mail() -> None:
+    """Until the relay test is over, nobody is joined: the backend might relay for everybody."""
+    pool = Pool((BackendAddress("127.0.0.1", 9),), Poller(), DIALLING, queue=1.0)
+    pool.backends[0].untested = True
+    with pytest.raises(BackendUnavailable, match="TARPIT_RELAY_TEST"):
+        async with pool.joined(STRANGER, ours=OURS):
+            pass

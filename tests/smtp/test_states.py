@@ -88,3 +88,10 @@ def test_table_knows_every_state(state: State) -> None:
 def test_after_content(code: int, then: State) -> None:
     """The transaction is over whatever is said to the content."""
     assert after_content(code) is then
+
+
+@pytest.mark.parametrize("state", [State.GREETED, State.READY, State.MAIL], ids=lambda state: state.value)
+def test_what_a_laxer_backend_accepted_has_happened(state: State) -> None:
+    """354 is content and 220 to STARTTLS is ciphertext, in whatever state the backend said so."""
+    assert after(state, Verb.DATA, 354) is State.DATA
+    assert after(state, Verb.STARTTLS, 220) is State.OPAQUE
