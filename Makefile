@@ -9,6 +9,7 @@ JOBS ?= 2
 .PHONY: setup servers demo test check bench docs clean
 
 setup: $(VENV)/.installed
+	@:
 
 $(VENV)/.installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "tarpit needs Python 3.11 or newer; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }

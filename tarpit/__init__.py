@@ -2,6 +2,8 @@
 
     listen      accepts, or says 421; the one place that catches what nobody expected
     session     one connection from accept to close, as one function: start here
+    services    what all sessions of a worker share
+    story       the one event that tells a session's whole story
     classify    who is this: the findings of `scoring`, under a deadline; silence is no opinion
     policy      pure: verdict, stage and what was spent so far -> how slowly a reply is said
     front       our half of a suspect's dialogue, while it has no backend
