@@ -19,7 +19,7 @@
     errors      what is raised, by who must act
     observe/    events (each one a function) and how they are written
     worker      builds all of the above and opens the nursery
-    supervisor  the parent of several workers; has no room yet, one process does all
+    supervisor  the process around the worker: sockets, signals, exit codes
     cli/        the commands
     demo/       the proxy among toy peers, a toy zone and a toy backend, all on loopback
 
