@@ -5,6 +5,7 @@ is listened to: whoever speaks before the banner is found out here.
 """
 
 from ipaddress import ip_address
+from typing import Final
 
 import trio
 
@@ -16,7 +17,7 @@ from tarpit.smtp.commands import Mail
 from tarpit.smtp.lines import Lines
 from tarpit.wire import Wire
 
-EARLY: int = 4096  # bytes of pregreet that are kept; more is read when its turn comes
+EARLY: Final = 4096  # bytes of pregreet that are kept; more is read when its turn comes
 
 
 def scoring_config(settings: Settings) -> Config:

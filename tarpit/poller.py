@@ -65,10 +65,6 @@ class Poller:
     def __len__(self) -> int:
         return len(self._watched)
 
-    def everyone(self) -> tuple[Watched, ...]:
-        """Return all that is watched now."""
-        return tuple(self._watched.values())
-
     async def run(self) -> None:
         """Wake whoever is due, until cancelled; then close the epoll."""
         try:

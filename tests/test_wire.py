@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
-from tarpit.poller import SWEEP_EVERY
+from tarpit.poller import SWEEP_EVERY, Poller
 from tarpit.wire import Wire, wait_any
 from tests.support.pair import Pair, drain, fill, wired
 
@@ -304,3 +304,29 @@ async def test_wait_any_time_out(autojump_clock: MockClock) -> None:
             assert await other.receive(10) == b"x"
         far.close()
         other.close()
+
+
+async def test_a_cancelled_read_loses_nothing(autojump_clock: MockClock) -> None:
+    """What is there when a read is cancelled is there for the next one."""
+    async with wired() as (wire, far, _, _poller):
+        await far.send(b"early")
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await wire.receive(100)
+        assert scope.cancelled_caught
+        assert await wire.receive(100) == b"early"
+
+
+async def test_a_wire_outlives_its_poller(autojump_clock: MockClock) -> None:
+    """When all is cancelled at once the poller may end first; the wire is closed all the same."""
+    near, far = socket.socketpair()
+    poller = Poller()
+    wire = Wire(poller, near)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    wire.close()
+    assert (near.fileno(), len(poller)) == (-1, 0)
+    far.close()

@@ -4,7 +4,7 @@
 is joined to the backend in mid-session, the observer takes over the server's dialogue as it stands.
 """
 
-from tarpit.smtp.commands import Command, Hello, Mail, Malformed, Rcpt, parse
+from tarpit.smtp.commands import Command, Hello, Mail, Malformed, Rcpt, Verb, parse
 from tarpit.smtp.lines import LineFault, Lines
 from tarpit.smtp.states import State, after, after_content
 
@@ -61,6 +61,9 @@ class Dialogue:
         if isinstance(heard, LineFault):
             if heard.fatal or code == 421:
                 self.close()
+            return
+        if heard.verb is Verb.BDAT:
+            self.close()  # what follows is raw content, not commands
             return
         if isinstance(heard, Malformed):
             self.state = State.CLOSED if code in {421, 521} else self.state

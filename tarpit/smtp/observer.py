@@ -38,8 +38,6 @@ class Observer:
     def refused(self, heard: Heard, reply: Reply) -> None:
         """Take note that we answered *heard* ourselves."""
         self.dialogue.settle(heard, reply.code)
-        if not isinstance(heard, LineFault) and heard.verb is Verb.BDAT:
-            self.dialogue.close()
 
     def forward(self, command: Command) -> bytes:
         """Return the bytes to send on for *command*: exactly those received."""

@@ -106,8 +106,6 @@ class Server:
     def settle(self, heard: Heard, reply: Reply) -> None:
         """Take note of the reply that was decided on."""
         self.dialogue.settle(heard, reply.code)
-        if not isinstance(heard, LineFault) and heard.verb is V.BDAT:
-            self.dialogue.close()  # what follows is raw content, not commands
 
     def _lacks_recipients(self, heard: Command) -> bool:
         return heard.verb is V.DATA and self.dialogue.state is State.MAIL
