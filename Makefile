@@ -36,6 +36,7 @@ check: setup
 docs: setup
 	@$(BIN)/tarpit settings --markdown > docs/settings.md
 	@$(BIN)/python -m tarpit.observe > docs/events.md
+	@$(BIN)/python -c 'from scoring.weights import renew; renew("docs/scoring.md")'
 
 bench: setup
 	@$(BIN)/python -m bench.hold $(ARGS)

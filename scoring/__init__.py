@@ -6,29 +6,39 @@ Read `verdict`, then `config`, `score`, and one file of `signals`; `resolve` is 
 It never reads the environment, never slows or refuses anybody, and knows nothing of SMTP servers.
 """
 
-from scoring.config import DEFAULT_WEIGHTS, Config, Zone, parse_weights, parse_zone, parse_zones
+from scoring.conduct import NO_CONDUCT, Conduct
+from scoring.config import Config
+from scoring.rates import Rate
 from scoring.resolve import Answer, Lookup, Resolver, Status
 from scoring.score import Peer, Scorer, score
-from scoring.verdict import UNKNOWN_HOST, Conduct, Finding, HostName, HostState, Opinion, Result, Verdict
+from scoring.verdict import UNKNOWN_HOST, Basis, Finding, HostName, HostState, Opinion, Result, Verdict
+from scoring.weights import DEFAULT_WEIGHTS, parse_weights
+from scoring.zones import Identity, Zone, masked, parse_masks, parse_zone, parse_zones
 
 __all__ = [
     "DEFAULT_WEIGHTS",
+    "NO_CONDUCT",
     "UNKNOWN_HOST",
     "Answer",
+    "Basis",
     "Conduct",
     "Config",
     "Finding",
     "HostName",
     "HostState",
+    "Identity",
     "Lookup",
     "Opinion",
     "Peer",
+    "Rate",
     "Resolver",
     "Result",
     "Scorer",
     "Status",
     "Verdict",
     "Zone",
+    "masked",
+    "parse_masks",
     "parse_weights",
     "parse_zone",
     "parse_zones",

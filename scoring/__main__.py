@@ -1,59 +1,74 @@
-"""`python -m scoring 192.0.2.1 --helo mx.example --mail-from a@example --zones "zen.example*3" --json`
+"""Score mail peers from the command line: one of them, or a stream.
 
-Exit code 0: clean; 1: suspect or hostile; 2: wrong usage.
+    python -m scoring 192.0.2.1 --helo mx.example --mail-from a@example --zones "zen.example*3"
+    python -m scoring --stdin --zones "zen.example*3" < peers > verdicts
+
+On a terminal the verdict is a table, elsewhere one JSON object.
+
+Each line of the stream is an address, or a JSON object with `peer` and, where they are known, `helo` and
+`mail_from`. The answer to each is one JSON object a line, in the order of the questions; a line that is
+neither has an answer with `error`. How a stream is worked off is `scoring.stream`.
+
+Exit code 0: clean, or nobody had an opinion; 1: suspect or hostile, or one of the stream was; 2: wrong
+usage, or a line of the stream was not understood.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
+from typing import TypeVar
 
 import trio
 
-from scoring.config import Config, parse_weights, parse_zones
+from scoring.config import Config
 from scoring.resolve import Resolver
-from scoring.score import Peer, score
+from scoring.score import Peer, Scorer
+from scoring.stream import AT_ONCE, as_json, score_stream
 from scoring.verdict import Finding, Verdict, to_address
+from scoring.watch import Watch, ZoneChange
+from scoring.weights import parse_weights
+from scoring.zones import NO_TEST, Zone, masked, parse_masks, parse_zones
+
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the verdict on one peer and return the exit code. Raises SystemExit(2) for wrong usage."""
+    """Print the verdicts and return the exit code. Raises SystemExit(2) for wrong usage."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        peer = Peer(to_address(options.ip), options.helo, options.mail_from)
+        peer = _peer(options)
         servers = [_parse_server(server) for server in options.dns_server] or None
-        weights = parse_weights(options.weights)
-        config = Config(zones=parse_zones(options.zones), weights=weights, wait=options.timeout)
+        config = _config(options)
     except ValueError as fault:
         parser.error(str(fault))
-    verdict = trio.run(partial(score, peer, config, Resolver(servers)))
-    text = json.dumps(as_json(str(peer.address), verdict)) if options.json else as_table(verdict)
-    sys.stdout.write(text + "\n")
+    resolver = Resolver(servers)
+    scorer = Scorer(config, resolver, watch=Watch(config.zones, config.name_zones, resolver))
+    if peer is None:
+        stream = partial(score_stream, scorer, sys.stdin.fileno(), sys.stdout, at_once=options.at_once)
+        return trio.run(_watched, scorer, stream)
+    verdict = trio.run(_watched, scorer, partial(scorer.score, peer))
+    table = options.table or (sys.stdout.isatty() and not options.json)
+    sys.stdout.write((as_table(verdict) if table else json.dumps(as_json(str(peer.address), verdict))) + "\n")
     return int(verdict.suspect)
 
 
-def as_json(peer: str, verdict: Verdict) -> dict[str, object]:
-    """Return the verdict as plain JSON values; `ms` are milliseconds."""
-    findings = [
-        {
-            "signal": finding.signal,
-            "result": finding.result.value,
-            "points": finding.points,
-            "why": finding.why,
-            "ms": round(finding.seconds * 1000, 1),
-        }
-        for finding in verdict.findings
-    ]
-    return {
-        "peer": peer,
-        "score": verdict.score,
-        "verdict": verdict.opinion.value,
-        "findings": findings,
-        "errors": list(verdict.errors),
-    }
+async def _watched(scorer: Scorer, work: Callable[[], Awaitable[T]]) -> T:
+    """Do *work* while the zones are tested; what is wrong with one is said on standard error."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scorer.run, _report)
+        done = await work()
+        nursery.cancel_scope.cancel()
+    return done
+
+
+def _report(change: ZoneChange) -> None:
+    state = "back" if change.usable else "set aside"
+    sys.stderr.write(f"{change.zone} is {state}: {change.reason}\n")
 
 
 def as_table(verdict: Verdict) -> str:
@@ -68,18 +83,48 @@ def _as_row(finding: Finding) -> str:
     return f"{finding.points:+6g}  {finding.signal:<28} {finding.result:<11} {measured}  {finding.why}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m scoring", description="Score one mail peer.")
-    parser.add_argument("ip", help="the peer's address")
-    parser.add_argument("--helo", help="its HELO name; with it, or with --mail-from, SPF is asked")
-    parser.add_argument("--mail-from", help="its reverse-path; empty for the null sender")
-    parser.add_argument(
-        "--dns-server", action="append", default=[], help="host[:port]; default /etc/resolv.conf"
+def _peer(options: argparse.Namespace) -> Peer | None:
+    """Return the peer asked about; None for a stream of them. Raises ValueError."""
+    if options.stdin == (options.ip is not None):
+        raise ValueError("give one address, or --stdin")
+    return None if options.stdin else Peer(to_address(options.ip), options.helo, options.mail_from)
+
+
+def _config(options: argparse.Namespace) -> Config:
+    """Return the configuration that the options amount to. Raises ValueError."""
+    masks = parse_masks(options.masks)
+    return Config(
+        zones=_zones(options.zones, masks),
+        name_zones=_zones(options.name_zones, masks),
+        weights=parse_weights(options.weights),
+        wait=options.timeout,
+        allow_names=tuple(options.allow_name),
     )
-    parser.add_argument("--zones", default="", help="DNSBL zones: zone[=codes][*weight] ...")
-    parser.add_argument("--weights", default="", help="points a signal, such as no-rdns=0")
-    parser.add_argument("--timeout", type=_parse_seconds, default=3.0, help="seconds to wait for DNS (3)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _zones(text: str, masks: Mapping[str, str]) -> tuple[Zone, ...]:
+    """Return zones that need no test point: who asks once wants an answer, though not the world's list's."""
+    return tuple(replace(zone, test=zone.test or NO_TEST) for zone in masked(parse_zones(text), masks))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m scoring", description="Score mail peers.")
+    add = parser.add_argument
+    add("ip", nargs="?", help="the peer's address")
+    add("--stdin", action="store_true", help="score a peer a line: an address, or {peer, helo, mail_from}")
+    add("--helo", help="its HELO name; with it, or with --mail-from, SPF is asked")
+    add("--mail-from", help="its reverse-path; empty for the null sender")
+    add("--dns-server", action="append", default=[], help="host[:port]; default /etc/resolv.conf")
+    add("--zones", default="", help="lists of addresses: zone[=codes][*weight] ...")
+    add("--name-zones", default="", help="lists of names (HELO, reverse name, reverse-path)")
+    add("--masks", default="", help="zones not to be shown: key.zen.example=zen.example ...")
+    add("--weights", default="", help="points a signal, such as no-rdns=0")
+    add("--allow-name", action="append", default=[], help="a domain whose own hosts are never suspects")
+    add("--timeout", type=_parse_seconds, default=3.0, help="seconds to wait for DNS (3)")
+    add("--at-once", type=_parse_count, default=AT_ONCE, help=f"peers of --stdin at once ({AT_ONCE})")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON, as without a terminal")
+    form.add_argument("--table", action="store_true", help="print a table, as on a terminal")
     return parser
 
 
@@ -88,6 +133,13 @@ def _parse_seconds(text: str) -> float:
     if not 0 <= seconds <= 3600:
         raise ValueError(text)
     return seconds
+
+
+def _parse_count(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= 100_000:
+        raise ValueError(text)
+    return count
 
 
 def _parse_server(text: str) -> tuple[str, int]:

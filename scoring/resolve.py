@@ -1,17 +1,15 @@
 """DNS as scoring needs it: a typed answer by a deadline, whatever the servers do.
 
-The one idea: `query` never raises for what DNS does. An answer is found, or it is known that there is
-nothing, or it is unknown why; a caller treats the third as silence, never as a listing.
+The one idea: `query` never raises for what DNS does. Answers are remembered for their own time to live,
+identical questions share one look-up, and look-ups in flight are capped: 1,000 at once overflow the socket
+of a small DNSBL server, 200 lost none.
 
-Answers are remembered for their own time to live, identical questions share one look-up, and look-ups in
-flight are capped: 1,000 at once overflow the socket of a small DNSBL server, 200 lost none. The codec,
-retries, TCP after a truncated answer and the refusal of forged answers are dnspython's. It costs about
-0.4 ms of CPU a look-up; a multiplexer of our own would be faster and a second resolver to keep right.
+There are two ways to an answer. `datagram` and `packet` take everyday questions and answers. All else, and
+what came truncated (over TCP then), is dnspython's: it is the reference that `packet` is tested against.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final, Protocol
 
 import dns.asyncresolver
@@ -19,6 +17,8 @@ import dns.exception
 import dns.message
 import dns.name
 import dns.nameserver
+import dns.rdataclass
+import dns.rdatatype
 import dns.resolver
 import trio
 from cachetools import TLRUCache
@@ -30,37 +30,16 @@ from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 
-SHORTEST_LIFE: Final = 60.0  # seconds; the bounds are postscreen's
-LONGEST_LIFE: Final = 3600.0
-LONGEST_NOTHING: Final = 300.0  # a peer that gets itself listed is noticed soon
-FAILURE_LIFE: Final = 5.0  # a server that says SERVFAIL is not asked the same at once (RFC 9520)
-MOST_RECORDS: Final = 100
-ONE_TRY: Final = 1.5  # seconds until a lost datagram is sent again
-ALL_TRIES: Final = 30.0
-IN_TIME: Final = "no answer in time"
+from scoring.answer import IN_TIME, MOST_RECORDS, TOO_LATE, Answer, Status, found_life, nothing, unknown
+from scoring.datagram import MOST_TRIES, ONE_TRY, Datagrams, Server
+from scoring.packet import Reply, Trouble, encode_question
 
+__all__ = ["IN_TIME", "TOO_LATE", "Answer", "Lookup", "Resolver", "Status"]
 
-class Status(Enum):
-    """What is known once an answer is there."""
+DNS_PORT: Final = 53
+ALL_TRIES: Final = ONE_TRY * MOST_TRIES  # seconds
 
-    FOUND = "found"
-    NOTHING = "nothing"  # the name, or the type at this name, does not exist
-    UNKNOWN = "unknown"  # silence, SERVFAIL, a broken answer
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a name holds. `why` says what kind of nothing it is, or why nothing is known."""
-
-    status: Status
-    why: str = ""
-    addresses: tuple[str, ...] = ()
-    texts: tuple[bytes, ...] = ()  # the strings of a record joined
-    names: tuple[str, ...] = ()  # of PTR and CNAME, without the last dot
-    exchanges: tuple[tuple[int, str], ...] = ()  # (preference, name)
-
-
-TOO_LATE: Final = Answer(Status.UNKNOWN, IN_TIME)
+Key = tuple[str, str]  # a name in lower case, and a type
 
 
 class Lookup(Protocol):
@@ -79,81 +58,135 @@ class Flight:
 
 
 class Resolver:
-    """Asks *servers*, given as (ip, port); None means those of /etc/resolv.conf."""
+    """Asks *servers*, given as (ip, port); None means those of /etc/resolv.conf.
+
+    It may be used in one run of trio after another, not in two at once. What it knows ends with a run, for
+    so does the clock; sockets end with it too, and nothing has to be closed.
+    """
 
     def __init__(
-        self,
-        servers: Sequence[tuple[str, int]] | None = None,
-        *,
-        in_flight: int = 200,
-        cache_size: int = 10_000,
+        self, servers: Sequence[Server] | None = None, *, in_flight: int = 200, cache_size: int = 10_000
     ) -> None:
-        self._dns = _configured(servers)
-        self._room = trio.CapacityLimiter(in_flight)
-        self._flying: dict[tuple[str, str], Flight] = {}
-        self._known: TLRUCache[tuple[str, str], tuple[Answer, float]] = TLRUCache(
-            cache_size, ttu=lambda _key, entry, now: now + entry[1], timer=trio.current_time
+        self._servers = _of_the_system() if servers is None else tuple(servers)
+        self._dnspython = _dnspython(self._servers)
+        self._in_flight = in_flight
+        self._cache_size = cache_size
+        self._run: trio.lowlevel.TrioToken | None = None
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self._datagrams = Datagrams(self._servers)
+        self._room = trio.Semaphore(self._in_flight, max_value=self._in_flight)
+        self._flying: dict[Key, Flight] = {}
+        self._known: TLRUCache[Key, tuple[Answer, float]] = TLRUCache(
+            self._cache_size, ttu=lambda _key, known, now: now + known[0].life, timer=trio.current_time
         )
 
     async def query(self, name: str, kind: str, *, until: float) -> Answer:
         """Return what *name* holds of the record type *kind*, at the latest at *until* (trio's clock)."""
+        if (run := trio.lowlevel.current_trio_token()) is not self._run:
+            self._run = run
+            self._start_afresh()
         key = (name.lower().rstrip("."), kind)
-        with trio.move_on_at(until):
-            while True:
-                if known := self._known.get(key):
-                    return known[0]
-                if (flight := self._flying.get(key)) is None:
-                    return await self._fly(key)
+        if known := self._known.get(key):
+            answer, since = known
+            return answer.after(trio.current_time() - since)
+        while (flight := self._flying.get(key)) is not None:
+            with trio.move_on_at(until) as waiting:
                 await flight.landed.wait()
-                if flight.answer is not None:
-                    return flight.answer
-        return TOO_LATE
+            if flight.answer is not None:
+                return flight.answer
+            if waiting.cancelled_caught:
+                return TOO_LATE
+        return await self._fly(key, until)
 
-    async def _fly(self, key: tuple[str, str]) -> Answer:
+    async def _fly(self, key: Key, until: float) -> Answer:
         """Look *key* up in this task, for everybody who wants it."""
         flight = self._flying[key] = Flight(trio.Event())
         try:
-            async with self._room:
-                flight.answer, life = await self._ask(*key)
-            self._known[key] = (flight.answer, life)
-            return flight.answer
+            answer = await self._ask_in_turn(*key, until)
+            if answer is not TOO_LATE:
+                flight.answer = answer
+                self._known[key] = (answer, trio.current_time())
+            return answer
         finally:
             del self._flying[key]
             flight.landed.set()
 
-    async def _ask(self, name: str, kind: str) -> tuple[Answer, float]:
-        """Return the answer and for how many seconds it holds."""
+    async def _ask_in_turn(self, name: str, kind: str, until: float) -> Answer:
+        try:
+            self._room.acquire_nowait()  # no trip through the scheduler where there is room
+        except trio.WouldBlock:
+            with trio.move_on_at(until) as waiting:
+                await self._room.acquire()
+            if waiting.cancelled_caught:
+                return TOO_LATE
+        try:
+            return await self._ask(name, kind, until)
+        finally:
+            self._room.release()
+
+    async def _ask(self, name: str, kind: str, until: float) -> Answer:
+        question = encode_question(name, kind)
+        heard = await self._datagrams.ask(question, until=until) if question else Reply.UNUSUAL
+        match heard:
+            case Answer():
+                return heard
+            case Trouble(why):
+                return unknown(why)
+            case _:
+                with trio.move_on_at(until):
+                    return await self._ask_dnspython(name, kind, over_tcp=heard is Reply.TRUNCATED)
+                return TOO_LATE
+
+    async def _ask_dnspython(self, name: str, kind: str, *, over_tcp: bool) -> Answer:
         try:
             question = dns.name.from_text(name + ".")
         except (dns.exception.DNSException, UnicodeError):
-            return Answer(Status.NOTHING, "not a DNS name"), LONGEST_LIFE
+            return Answer(Status.NOTHING, "not a DNS name")
         try:
-            reply = await self._dns.resolve(question, kind, raise_on_no_answer=False, search=False)
+            reply = await self._dnspython.resolve(
+                question, kind, tcp=over_tcp, raise_on_no_answer=False, search=False
+            )
         except dns.resolver.NXDOMAIN as nxdomain:
-            response: dns.message.QueryMessage = nxdomain.response(question)  # type: ignore[no-untyped-call]
-            return Answer(Status.NOTHING, "no such name"), _life(response, LONGEST_NOTHING)
+            return read_message(nxdomain.response(question))  # type: ignore[no-untyped-call]
         except dns.exception.DNSException as failure:
-            return Answer(Status.UNKNOWN, _reason(failure)), FAILURE_LIFE
-        if reply.rrset is None:
-            return Answer(Status.NOTHING, f"no {kind} record"), _life(reply.response, LONGEST_NOTHING)
-        return _found(sorted(reply.rrset)[:MOST_RECORDS]), _life(reply.response, LONGEST_LIFE)
+            return unknown(_reason(failure))
+        return read_message(reply.response)
 
 
-def _configured(servers: Sequence[tuple[str, int]] | None) -> dns.asyncresolver.Resolver:
-    """Return dnspython's resolver for *servers*. With nothing configured, 127.0.0.1, as the C library."""
+def read_message(response: dns.message.QueryMessage) -> Answer:
+    """Return what *response* says. Raises DNSException for what dnspython's resolver would not take."""
+    chain = response.resolve_chaining()
+    kind = response.question[0].rdtype
+    if any(records.rdclass != dns.rdataclass.IN for records in response.answer):
+        return unknown("an answer of another class")
+    if chain.answer is not None:
+        return _found(sorted(chain.answer)[:MOST_RECORDS], found_life(chain.minimum_ttl))
+    missing = response.rcode() == dns.rcode.NXDOMAIN
+    why = "no such name" if missing else f"no {dns.rdatatype.to_text(kind)} record"
+    return nothing(why, ttl=chain.minimum_ttl)
+
+
+def _of_the_system() -> tuple[Server, ...]:
+    """Return the servers of /etc/resolv.conf; with nothing configured, 127.0.0.1, as the C library."""
     try:
-        resolver = dns.asyncresolver.Resolver(configure=servers is None)
+        configured = dns.resolver.Resolver().nameservers
     except dns.resolver.NoResolverConfiguration:
-        resolver, servers = dns.asyncresolver.Resolver(configure=False), [("127.0.0.1", 53)]
-    if servers is not None:
-        resolver.nameservers = [dns.nameserver.Do53Nameserver(ip, port) for ip, port in servers]
+        configured = ["127.0.0.1"]
+    return tuple((str(server), DNS_PORT) for server in configured)
+
+
+def _dnspython(servers: Sequence[Server]) -> dns.asyncresolver.Resolver:
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    resolver.nameservers = [dns.nameserver.Do53Nameserver(ip, port) for ip, port in servers]
     resolver.use_edns(0, 0, 1232)
     resolver.timeout = ONE_TRY
     resolver.lifetime = ALL_TRIES
     return resolver
 
 
-def _found(records: Sequence[Rdata]) -> Answer:
+def _found(records: Sequence[Rdata], life: float) -> Answer:
     """Return the values of *records*; in order, for servers rotate them and a verdict should not turn."""
     return Answer(
         Status.FOUND,
@@ -163,16 +196,12 @@ def _found(records: Sequence[Rdata]) -> Answer:
         exchanges=tuple(
             (record.preference, _text(record.exchange)) for record in records if isinstance(record, MX)
         ),
+        life=life,
     )
 
 
 def _text(name: dns.name.Name) -> str:
-    return name.to_text(omit_final_dot=True)
-
-
-def _life(response: dns.message.QueryMessage, longest: float) -> float:
-    """Return the seconds for which *response* holds: its own time to live, within bounds."""
-    return min(max(response.resolve_chaining().minimum_ttl, SHORTEST_LIFE), longest)
+    return name.to_text(omit_final_dot=True).lower()
 
 
 def _reason(failure: dns.exception.DNSException) -> str:

@@ -1,28 +1,55 @@
-"""From a peer to a verdict: all connection-level signals at once, under one deadline.
+"""From a peer to a verdict: all signals of a step at once, under one deadline, and remembered.
 
 What has not answered when `Config.wait` seconds have passed has no opinion, and the verdict goes out
 without it: mail never waits longer for DNS than that. What each signal looks at is in `signals`.
+
+What others say (zones, names, SPF) is remembered for as long as the shortest-lived answer holds, within
+bounds. What the peer does itself and how fast it comes is never remembered here: it is added to each
+verdict anew.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 
 import trio
 
+from scoring.conduct import NO_CONDUCT, Conduct
 from scoring.config import Config
+from scoring.memory import Memory
 from scoring.resolve import Lookup, Resolver
-from scoring.signals.dnsbl import ask_zone, by_name
-from scoring.signals.pregreet import find_pregreet
-from scoring.signals.reverse_dns import find_host, judge_host
-from scoring.signals.spf import check_spf
-from scoring.verdict import UNKNOWN_HOST, Address, Conduct, Finding, HostName, Verdict, errors_of, to_address
+from scoring.signals import dnsbl, rhsbl
+from scoring.signals.conduct import find_conduct
+from scoring.signals.dnsbl import ask_zone, set_aside
+from scoring.signals.helo import check_helo
+from scoring.signals.rate import Event, Rates
+from scoring.signals.reverse_dns import check_host
+from scoring.signals.rhsbl import ask_name_zone, asked_domain, wanted_by
+from scoring.signals.spf import check_spf, check_spf_helo, identify
+from scoring.testpoints import Form, form_of
+from scoring.verdict import (
+    UNKNOWN_HOST,
+    Address,
+    Basis,
+    Finding,
+    HostName,
+    Result,
+    Verdict,
+    errors_of,
+    to_address,
+)
+from scoring.watch import Watch, ZoneChange
+from scoring.zones import Identity, Zone, by_name
 
-NO_CONDUCT = Conduct()
+LONGEST_KEY: Final = 600  # characters of HELO name and reverse-path; SMTP allows 255 and 256
+
+Signal = Callable[[], Awaitable[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is asked about. Without `helo` and `mail_from`, SPF is not asked; "" is the null sender."""
+    """Who is asked about. What is None is not known yet; an empty `mail_from` is the null sender."""
 
     address: str | Address
     helo: str | None = None
@@ -31,70 +58,219 @@ class Peer:
 
 
 class Scorer:
-    """Asks the signals about peers, under one configuration and through one resolver."""
+    """Asks the signals about peers, under one configuration and through one resolver.
 
-    def __init__(self, config: Config, resolver: Lookup) -> None:
+    With a *watch*, which has to `run`, zones are tested before they are asked; without, all are believed.
+    What is remembered is answered without a checkpoint: who loops over peers makes one himself.
+    """
+
+    def __init__(self, config: Config, resolver: Lookup, *, watch: Watch | None = None) -> None:
         self.config = config
         self._resolver = resolver
+        self._watch = watch
         self._zones = by_name(config.zones)
+        self._name_zones = by_name(config.name_zones)
+        self._rates = Rates(config)
+        self._connections = Memory(config.cache_size)
+        self._names = Memory(config.cache_size)
+
+    async def run(self, report: Callable[[ZoneChange], None]) -> None:
+        """Test the zones now and again, and *report* each that is set aside or back; until cancelled."""
+
+        def changed(change: ZoneChange) -> None:
+            self._connections.clear()  # what a zone has said that lists the world is not worth keeping
+            self._names.clear()
+            report(change)
+
+        if self._watch:
+            await self._watch.run(changed)
+
+    async def score(self, peer: Peer) -> Verdict:
+        """Return the verdict on *peer*: connection, conduct and, where given, HELO name and reverse-path.
+
+        Takes at most twice `Config.wait` seconds. Raises ValueError if the peer's address is not an address.
+        """
+        verdict = await self.score_connection(peer.address, peer.conduct)
+        until = trio.current_time() + self.config.wait
+        found: dict[str, tuple[Finding, ...]] = {}
+
+        async def ask_helo(helo: str) -> None:
+            found["helo"] = await self.score_helo(peer.address, helo=helo, host=verdict.host, until=until)
+
+        async def ask_mail(mail_from: str) -> None:
+            found["mail"] = await self.score_mail(
+                peer.address, helo=peer.helo or "", mail_from=mail_from, until=until
+            )
+
+        async with trio.open_nursery() as nursery:
+            if peer.helo is not None:
+                nursery.start_soon(ask_helo, peer.helo)
+            if peer.mail_from is not None:
+                nursery.start_soon(ask_mail, peer.mail_from)
+        return verdict.with_findings(*found.get("helo", ())).with_findings(*found.get("mail", ()))
 
     async def score_connection(self, address: str | Address, conduct: Conduct = NO_CONDUCT) -> Verdict:
         """Return the verdict on a peer that has just connected, within `Config.wait` seconds."""
-        peer, until = to_address(address), trio.current_time() + self.config.wait
-        found: dict[str, Finding] = {}
-        host = UNKNOWN_HOST
+        peer = to_address(address)
+        verdict = self._connections.recall(peer, trio.current_time())
+        if verdict is None:
+            verdict = await self._ask(peer, until=trio.current_time() + self.config.wait)
+            self._connections.keep(peer, verdict, trio.current_time())
+        own = self.conduct_findings(conduct) + self._rates.findings(peer, trio.current_time())
+        return verdict.with_findings(*own)
 
-        async def ask_dnsbl(name: str) -> None:
-            zone = ask_zone(self._resolver, peer, name, self._zones[name], until=until)
-            found[name] = await _timed(zone)
-
-        async def ask_name() -> None:
-            nonlocal host
-            started = trio.current_time()
-            host = await find_host(self._resolver, peer, until=until)
-            found[""] = replace(judge_host(host, self.config), seconds=trio.current_time() - started)
-
-        async with trio.open_nursery() as nursery:
-            for name in self._zones:
-                nursery.start_soon(ask_dnsbl, name)
-            nursery.start_soon(ask_name)
-        findings = tuple(found[name] for name in (*self._zones, ""))
-        return self._verdict((*findings, *self.conduct_findings(conduct)), host)
+    async def score_helo(
+        self, address: str | Address, *, helo: str, host: HostName, until: float
+    ) -> tuple[Finding, ...]:
+        """Return what the HELO name adds, at the latest at *until*: lies, SPF and the lists of names."""
+        peer = to_address(address)
+        signals: list[Signal] = [
+            partial(check_helo, self._resolver, peer, self.config, helo=helo, host=host, until=until),
+            partial(check_spf_helo, self._resolver, peer, self.config, helo=helo, until=until),
+            *self._about_name(helo, Identity.HELO, until),
+        ]
+        return await self._remembered((peer, helo.lower(), host), signals)
 
     async def score_mail(
         self, address: str | Address, *, helo: str, mail_from: str, until: float
     ) -> tuple[Finding, ...]:
-        """Return what MAIL adds, at the latest at *until*: SPF. An empty *mail_from* is the null sender."""
-        check = check_spf(
-            self._resolver, to_address(address), self.config, helo=helo, mail_from=mail_from, until=until
-        )
-        return (await _timed(check),)
+        """Return what MAIL adds, at the latest at *until*: SPF and the lists of names.
+
+        An empty *mail_from* is the null sender: SPF is then about the HELO name (RFC 7208, section 2.4).
+        """
+        peer = to_address(address)
+        signals: list[Signal] = [
+            partial(self._ask_spf, peer, helo=helo, mail_from=mail_from, until=until),
+            *self._about_name(mail_from, Identity.MAIL, until),
+        ]
+        findings = await self._remembered((peer, helo.lower(), mail_from), signals)
+        if mail_from.strip("<>"):
+            return findings
+        return (*findings, Finding("spf-helo", findings[0].result, 0.0, "weighed as spf: it is the same"))
 
     def conduct_findings(self, conduct: Conduct) -> tuple[Finding, ...]:
         """Return what the peer's own conduct weighs."""
-        return find_pregreet(conduct, self.config)
+        return find_conduct(conduct, self.config)
+
+    def rate_findings(self, address: str | Address) -> tuple[Finding, ...]:
+        """Return what weighs how fast the peer and its network come."""
+        return self._rates.findings(to_address(address), trio.current_time())
+
+    def count_connection(self, address: str | Address) -> None:
+        """Count a connection of *address* against its rates."""
+        self._rates.count(Event.CONNECTION, to_address(address), trio.current_time())
+
+    def count_recipient(self, address: str | Address) -> None:
+        """Count a recipient that *address* asked for."""
+        self._rates.count(Event.RECIPIENT, to_address(address), trio.current_time())
+
+    def count_error(self, address: str | Address) -> None:
+        """Count a refused or malformed command of *address*."""
+        self._rates.count(Event.ERROR, to_address(address), trio.current_time())
+
+    async def _ask(self, peer: Address, *, until: float) -> Verdict:
+        """Return what others say of *peer*."""
+        zones = [partial(self._ask_zone, peer, name, until) for name in self._zones]
+        host, named = UNKNOWN_HOST, tuple[Finding, ...]()
+
+        async def ask_name() -> None:
+            nonlocal host, named
+            host, named = await self._ask_host(peer, until=until)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask_name)
+            listed = await _together(zones)
+        return self._verdict((*listed, *named), host)
+
+    async def _ask_zone(self, peer: Address, name: str, until: float) -> Finding:
+        filters = self._zones[name]
+        signal = partial(ask_zone, self._resolver, peer, name, filters, until=until)
+        return await self._ask_if_usable(
+            signal, dnsbl.signal_of(filters), filters, form_of(peer), until=until
+        )
+
+    async def _ask_name_zone(self, domain: str, name: str, identity: Identity, until: float) -> Finding:
+        filters = wanted_by(self._name_zones[name], identity)
+        signal = partial(ask_name_zone, self._resolver, domain, filters, identity, until=until)
+        return await self._ask_if_usable(
+            signal, rhsbl.signal_of(filters, identity), filters, Form.NAMES, until=until
+        )
+
+    async def _ask_if_usable(
+        self, signal: Signal, called: str, filters: Sequence[Zone], form: Form, *, until: float
+    ) -> Finding:
+        """Return what a zone says, unless it is out of order."""
+        if self._watch is None:
+            return await signal()
+        name = filters[0].name
+        if not await self._watch.wait_usable(name, form, until=until):
+            return set_aside(filters, called, self._watch.checkup(name, form).why)
+        finding = await _timed(signal)
+        self._watch.learn(name, finding)
+        return finding
+
+    async def _ask_host(self, peer: Address, *, until: float) -> tuple[HostName, tuple[Finding, ...]]:
+        """Return the peer's name, what it weighs, and what lists of names say of it."""
+        started = trio.current_time()
+        host, finding = await check_host(self._resolver, peer, self.config, until=until)
+        finding = replace(finding, seconds=trio.current_time() - started)
+        listed = await _together(self._about_name(host.name, Identity.RDNS, until))
+        return host, (self._allowed(finding, host.name or ""), *listed)
+
+    async def _ask_spf(self, peer: Address, *, helo: str, mail_from: str, until: float) -> Finding:
+        spf = await check_spf(self._resolver, peer, self.config, helo=helo, mail_from=mail_from, until=until)
+        return self._allowed(spf, identify(mail_from, helo).domain)
+
+    async def _remembered(
+        self, key: tuple[Address, str, Hashable], signals: Sequence[Signal]
+    ) -> tuple[Finding, ...]:
+        """Return the findings of all *signals*, or those that are remembered under *key*."""
+        known = self._names.recall(key, trio.current_time())
+        if known is not None:
+            return known.findings
+        findings = await _together(signals)
+        if sum(len(part) for part in key if isinstance(part, str)) <= LONGEST_KEY:
+            self._names.keep(key, self._verdict(findings, UNKNOWN_HOST), trio.current_time())
+        return findings
+
+    def _about_name(self, name: str | None, identity: Identity, until: float) -> list[Signal]:
+        """Return the questions to the lists of names about *name*; none if it is not a domain."""
+        domain = asked_domain(name)
+        return [
+            partial(self._ask_name_zone, domain, zone, identity, until)
+            for zone, filters in self._name_zones.items()
+            if domain and wanted_by(filters, identity)
+        ]
+
+    def _allowed(self, finding: Finding, name: str) -> Finding:
+        """Return *finding*, as the operator's word where it passed for a *name* that he trusts."""
+        if finding.result is not Result.PASS or not self.config.allows(name):
+            return finding
+        return replace(finding, points=0.0, why=f"{name} is allowed by name", basis=Basis.ALLOWED)
 
     def _verdict(self, findings: tuple[Finding, ...], host: HostName) -> Verdict:
         return Verdict(findings, self.config.suspect_at, self.config.hold_at, errors_of(findings), host)
 
 
 async def score(peer: Peer, config: Config, resolver: Lookup | None = None) -> Verdict:
-    """Return the verdict on *peer*: connection, conduct and, where it is given, reverse-path.
-
-    Takes at most twice `Config.wait` seconds. Raises ValueError if the peer's address is not an address.
-    """
-    scorer = Scorer(config, resolver or Resolver())
-    verdict = await scorer.score_connection(peer.address, peer.conduct)
-    if peer.helo is None and peer.mail_from is None:
-        return verdict
-    until = trio.current_time() + config.wait
-    helo, mail_from = peer.helo or "", peer.mail_from or ""
-    return verdict.with_findings(
-        *await scorer.score_mail(peer.address, helo=helo, mail_from=mail_from, until=until)
-    )
+    """Return the verdict on one *peer*, as `Scorer.score` does."""
+    return await Scorer(config, resolver or Resolver()).score(peer)
 
 
-async def _timed(signal: Awaitable[Finding]) -> Finding:
+async def _together(signals: Sequence[Signal]) -> tuple[Finding, ...]:
+    """Return the findings of all *signals*, asked at once, in their order, each with its time."""
+    found: dict[int, Finding] = {}
+
+    async def ask(number: int, signal: Signal) -> None:
+        found[number] = await _timed(signal)
+
+    async with trio.open_nursery() as nursery:
+        for number, signal in enumerate(signals):
+            nursery.start_soon(ask, number, signal)
+    return tuple(found[number] for number in range(len(signals)))
+
+
+async def _timed(signal: Signal) -> Finding:
     started = trio.current_time()
-    finding = await signal
+    finding = await signal()
     return replace(finding, seconds=trio.current_time() - started)

@@ -3,19 +3,27 @@
 The one idea: a signal that got no answer is a finding too (`NO_OPINION`, 0 points), so a verdict always
 says what was asked, and silence never counts against a peer.
 
-How a finding is reached is in `signals`; which points it gets is in `config`; what is done to a suspect
+Points add up by what they rest on (`Basis`): what others say, then how much comes, then what the peer did.
+
+How a finding is reached is in `signals`; which points it gets is in `weights`; what is done to a suspect
 is the caller's business.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from math import inf
 from typing import Final
 
 Address = IPv4Address | IPv6Address
 
 LONGEST_REASON: Final = 200
+SHORTEST_LIFE: Final = 60.0  # seconds; the bounds of a remembered verdict are postscreen's
+LONGEST_LIFE: Final = 3600.0
+
+# Lists of addresses and what a peer has done before may speak for it. A name may not: its owner chooses it.
+VOUCHING: Final = frozenset({"dnsbl", "dnswl", "conduct"})
 
 
 class Result(StrEnum):
@@ -33,9 +41,13 @@ class Result(StrEnum):
     NO_OPINION = "no-opinion"  # nothing was heard in time
 
 
+SILENCE: Final = frozenset({Result.NO_OPINION, Result.ERROR, Result.TEMPERROR})
+
+
 class Opinion(StrEnum):
     """What the score amounts to."""
 
+    NO_OPINION = "no-opinion"  # nobody who was asked had one: neither clean nor suspect
     CLEAN = "clean"
     SUSPECT = "suspect"
     HOSTILE = "hostile"
@@ -51,28 +63,34 @@ class HostState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostName:
-    """A peer's forward-confirmed reverse name: it leads back to the peer's address."""
+    """A peer's forward-confirmed reverse name: it leads back to the peer's address.
+
+    `claimed` is a reverse name that does not, where there is none that does: for the log, to be mistrusted.
+    """
 
     name: str | None
     state: HostState
+    claimed: str | None = None
 
 
 UNKNOWN_HOST: Final = HostName(None, HostState.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class Conduct:
-    """What the peer itself has done on this connection, as its server saw it."""
+class Basis(StrEnum):
+    """What a finding rests on, and so how far its points may take a score."""
 
-    pregreet: bool = False  # it spoke before the banner
+    HEARSAY = "hearsay"  # listings, names, SPF: together at most one below the hold threshold
+    VOLUME = "volume"  # how much, how often: never makes a suspect alone, nothing for the well known
+    CONDUCT = "conduct"  # what the peer did itself, or an operator's denylist: no ceiling
+    ALLOWED = "allowed"  # the operator trusts it: nothing else counts
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One signal's answer. `seconds` is how long it took; `why` is always one printable line.
+    """One signal's answer; `why` is always one printable line.
 
-    `conduct` marks what the peer did itself (or what an operator's denylist says of it): only such
-    points can take a score to the hold threshold.
+    `seconds` is how long it took to find, `age` how many seconds old the answer was when the verdict was
+    made, `life` for how many more it may be relied on.
     """
 
     signal: str
@@ -80,10 +98,30 @@ class Finding:
     points: float
     why: str
     seconds: float = 0.0
-    conduct: bool = False
+    basis: Basis = Basis.HEARSAY
+    age: float = 0.0
+    life: float = inf
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "why", one_line(self.why))
+
+    @property
+    def vouches(self) -> bool:
+        """Whether it speaks for the peer: a welcome list, a good history."""
+        return self.points < 0 and self.signal.partition(":")[0] in VOUCHING
+
+    def aged(self, seconds: float) -> "Finding":
+        """Return the finding as it is *seconds* later."""
+        return Finding(
+            self.signal,
+            self.result,
+            self.points,
+            self.why,
+            self.seconds,
+            self.basis,
+            self.age + seconds,
+            self.life - seconds,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +137,27 @@ class Verdict:
     @property
     def score(self) -> float:
         """Return the points. Listings, names and SPF together stay one below `hold_at`: who is merely
-        listed is slow, never refused. Conduct comes on top.
+        listed is slow, never refused. Volume stays one below `suspect_at` and counts nothing for a peer
+        that a list vouches for or that is known well. Conduct comes on top, for good or ill.
         """
-        hearsay = sum(finding.points for finding in self.findings if not finding.conduct)
-        conduct = sum(finding.points for finding in self.findings if finding.conduct)
-        return min(hearsay, self.hold_at - 1) + conduct
+        if any(finding.basis is Basis.ALLOWED for finding in self.findings):
+            return 0.0
+        said = self._points(Basis.HEARSAY) + self._volume()
+        return min(said, self.hold_at - 1) + self._points(Basis.CONDUCT)
+
+    @property
+    def vouched_for(self) -> bool:
+        """Whether a list or a good history speaks for the peer."""
+        return any(finding.vouches for finding in self.findings)
+
+    @property
+    def lifetime(self) -> float:
+        """Return for how many seconds it may be remembered: as long as its shortest-lived finding, clamped.
+
+        Silence and errors hold for the shortest time: long enough that a dead zone costs a peer one wait.
+        """
+        lives = (0.0 if finding.result in SILENCE else finding.life for finding in self.findings)
+        return min(max(min(lives, default=inf), SHORTEST_LIFE), LONGEST_LIFE)
 
     @property
     def suspect(self) -> bool:
@@ -117,17 +171,35 @@ class Verdict:
 
     @property
     def opinion(self) -> Opinion:
-        """Return what the score amounts to."""
-        if self.hostile:
+        """Return what the score amounts to, or that nobody who was asked knows anything."""
+        score = self.score
+        if score >= self.hold_at:
             return Opinion.HOSTILE
-        return Opinion.SUSPECT if self.suspect else Opinion.CLEAN
+        if score >= self.suspect_at:
+            return Opinion.SUSPECT
+        silent = all(finding.result in SILENCE for finding in self.findings)
+        return Opinion.NO_OPINION if silent else Opinion.CLEAN
+
+    def _volume(self) -> float:
+        points = min(self._points(Basis.VOLUME), max(self.suspect_at - 1, 0.0))
+        return 0.0 if points <= 0 or self.vouched_for else points
+
+    def _points(self, basis: Basis) -> float:
+        return sum(finding.points for finding in self.findings if finding.basis is basis)
 
     def with_findings(self, *new: Finding) -> "Verdict":
         """Return the verdict with *new* findings, each in the place of an older one of its signal."""
+        if not new:
+            return self
         replaced = {finding.signal for finding in new}
         kept = tuple(finding for finding in self.findings if finding.signal not in replaced)
         findings = (*kept, *new)
-        return replace(self, findings=findings, errors=errors_of(findings))
+        return Verdict(findings, self.suspect_at, self.hold_at, errors_of(findings), self.host)
+
+    def aged(self, seconds: float) -> "Verdict":
+        """Return the verdict with its findings as they are *seconds* later."""
+        findings = tuple(finding.aged(seconds) for finding in self.findings)
+        return Verdict(findings, self.suspect_at, self.hold_at, self.errors, self.host)
 
 
 def errors_of(findings: Iterable[Finding]) -> tuple[str, ...]:
@@ -137,6 +209,8 @@ def errors_of(findings: Iterable[Finding]) -> tuple[str, ...]:
 
 def one_line(text: str) -> str:
     """Return *text* as bounded printable ASCII: it may come from a stranger's DNS."""
+    if len(text) <= LONGEST_REASON and text.isascii() and text.isprintable():
+        return text  # nearly always, and a remembered finding is made anew with each asking
     printable = "".join(char if " " <= char <= "~" else "?" for char in text[: LONGEST_REASON + 1])
     return printable if len(printable) <= LONGEST_REASON else printable[: LONGEST_REASON - 3] + "..."
 
@@ -146,6 +220,6 @@ def to_address(peer: str | Address) -> Address:
 
     Raises ValueError for what is not an address.
     """
-    address = ip_address(str(peer).partition("%")[0])
+    address = peer if isinstance(peer, IPv4Address) else ip_address(str(peer).partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address

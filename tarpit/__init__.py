@@ -1,24 +1,32 @@
 """A tarpitting and throttling SMTP proxy. This is the map, in reading order: the path of a connection.
 
-    listen      accepts, or says 421; the one place that catches what nobody expected
-    session     one connection from accept to close, as one function: start here
-    services    what all sessions of a worker share
-    story       the one event that tells a session's whole story
-    classify    who is this: the findings of `scoring`, under a deadline; silence is no opinion
+    listen      accepts, or says 421 to whom `caps` has no place for
+    session     one connection from accept to close: start here
+    suspect     the rest of it once its peer is a suspect
+    classify    who is this: the operator's lists, then the findings of `scoring`, under a deadline
+    inquiries   what is asked while the peer talks: its HELO name, its reverse-path
+    judgement   what is thought of the peer by now, and how it is treated and paced for it
     policy      pure: verdict, stage and what was spent so far -> how slowly a reply is said
-    front       our half of a suspect's dialogue, while it has no backend
+    load        how full we are; limits: what holds under load; recipients: traps, and who is never held
     relay       peer and backend joined, bytes unchanged; an observer sits in the path
+    front       our half of a suspect's dialogue
+    deliver     a suspect's way to the backend: check recipients, take the message, hand it over
+    intake      a message read to its end; spool: where it is kept meanwhile; slow: reading at a pace
     voice       says replies at their pace and keeps the account of what that cost the peer
     drip        the wheel: bytes at a pace for thousands of sessions, by one task
     pace        the value in between: seconds before a reply, seconds between its bytes
     poller      one edge-triggered epoll that wakes parked tasks
     wire        a connected socket; its errors are translated here
-    backend/    dialling, introducing the peer, the cap, the relay test
+    backend/    dialling, introducing the peer, slots and who waits for one, probes, one transaction
+    store/      what outlives a session: histories, verdicts
     smtp/       the protocol itself, without any input or output
     settings    every TARPIT_* variable (made of variables, units, choices and more)
     errors      what is raised, by who must act
     observe/    events (each one a function) and how they are written
-    worker      builds all of the above and opens the nursery
+    story       the one event that tells a session's whole story, and what of it is remembered
+    services    what all sessions of a worker share; the one place that catches what nobody expected
+    watch       backends, zones and lists, looked at again and again; bell: how one is woken for it
+    worker      builds all of the above and opens the nurseries
     supervisor  the process around the worker: sockets, signals, exit codes
     cli/        the commands
     demo/       the proxy among toy peers, a toy zone and a toy backend, all on loopback

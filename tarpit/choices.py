@@ -12,7 +12,8 @@ from typing import Final, TypeVar
 
 from pydantic import SecretStr
 
-from scoring.config import ANY_CODE, Zone, parse_weights, parse_zone
+from scoring.weights import parse_weights
+from scoring.zones import format_masks, format_zone, parse_masks, parse_zone
 from tarpit.units import ADDRESS, PATH, SERVER, Unit, listed, parse_count
 
 T = TypeVar("T")
@@ -166,20 +167,6 @@ def format_weights(weights: Mapping[str, float]) -> str:
     return " ".join(f"{signal}={points:g}" for signal, points in weights.items())
 
 
-def format_zone(zone: Zone) -> str:
-    """Return *zone* as `parse_zone` reads it."""
-    codes = "" if zone.codes == ANY_CODE else "=" + ".".join(map(_format_octet, zone.codes))
-    return f"{zone.name}{codes}" + (f"*{zone.weight:g}" if zone.weight != 1 else "")
-
-
-def _format_octet(values: frozenset[int]) -> str:
-    """Return 5 or [2..11;14]."""
-    starts = sorted(value for value in values if value - 1 not in values)
-    ends = sorted(value for value in values if value + 1 not in values)
-    parts = [f"{low}" if low == high else f"{low}..{high}" for low, high in zip(starts, ends, strict=True)]
-    return parts[0] if parts[0].isdigit() and len(parts) == 1 else f"[{';'.join(parts)}]"
-
-
 MODE: Final = choice(Mode)
 BALANCE: Final = choice(Balance)
 INTRODUCE: Final = choice(Introduce)
@@ -194,6 +181,9 @@ HOLD_CODE: Final = Unit("`450` `550`", parse_hold_code, str)
 RECIPIENT: Final = Unit("recipient", parse_recipient, str)
 RECIPIENTS: Final = listed(RECIPIENT)
 ZONES: Final = listed(Unit("zone", parse_zone, format_zone))
+MASKS: Final = Unit(
+    "list of zone=shown", lambda text: parse_masks("" if text.strip() == "none" else text), format_masks
+)
 WEIGHTS: Final = Unit("list of signal=points", parse_weights, format_weights)
 WORKERS: Final = Unit("count or `auto`", parse_workers, str)
 STORE: Final = Unit("URL", parse_store, format_store)

@@ -1,104 +1,124 @@
-"""Who is this? The lists of the operator first, then scoring under its deadline; again at MAIL.
+"""Who is this? The operator's lists first, then what is remembered, then scoring under its deadline.
 
-Everything fails open: what has not answered in time has no opinion. While the look-ups run, the peer
-is listened to: whoever speaks before the banner is found out here.
+Again at HELO and at MAIL, when there is more to ask about. Everything fails open: what has not answered in
+time has no opinion. Networks are looked up before anything else, so nobody in TARPIT_ALLOW waits for DNS.
+
+What a peer does meanwhile (speak before the banner) is seen by `session`; what follows is `policy`.
 """
 
-from ipaddress import ip_address
-from typing import Final
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import trio
 
-from scoring import Conduct, Config, Finding, Result, Scorer, Verdict
-from scoring.verdict import Address, to_address
-from tarpit.errors import PeerGone, Stopping
-from tarpit.settings import Mode, Settings
+from scoring import Basis, Conduct, Config, Finding, Result, Scorer, Verdict
+from scoring.networks import Network, Networks, NetworksError
+from scoring.networks import load as load_networks
+from scoring.rates import Rate
+from scoring.verdict import Address, HostName
+from scoring.watch import ZoneChange
+from tarpit.errors import Fault, SettingsError
+from tarpit.settings import Settings
 from tarpit.smtp.commands import Mail
-from tarpit.smtp.lines import Lines
-from tarpit.wire import Wire
-
-EARLY: Final = 4096  # bytes of pregreet that are kept; more is read when its turn comes
+from tarpit.units import Rate as RateSetting
 
 
 def scoring_config(settings: Settings) -> Config:
     """Return what scoring is to do under *settings*."""
     return Config(
         zones=settings.dnsbl_zones,
+        name_zones=settings.rhsbl_zones,
         weights=settings.weights,
         suspect_at=settings.score_suspect,
         hold_at=settings.score_hold,
         wait=settings.score_wait,
+        allow_names=settings.allow_names,
+        our_names=frozenset({settings.hostname.lower(), *(host for host, _ in settings.listen)}),
+        rate_peer=_rate(settings.rate_peer),
+        rate_network=_rate(settings.rate_network),
     )
+
+
+def _rate(rate: RateSetting) -> Rate | None:
+    return Rate(rate.count, rate.seconds) if rate.count else None
+
+
+class Lists:
+    """TARPIT_ALLOW and TARPIT_DENY, the files among them included."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read both. Raises `SettingsError` with every fault of every file."""
+        self._settings = settings
+        self.allow, self.deny = self._read()
+
+    def reload(self) -> None:
+        """Read both again. Raises `SettingsError`; then those read before stay in force."""
+        self.allow, self.deny = self._read()
+
+    def _read(self) -> tuple[Networks, Networks]:
+        faults: list[Fault] = []
+        allow = _networks("TARPIT_ALLOW", self._settings.allow, faults)
+        deny = _networks("TARPIT_DENY", self._settings.deny, faults)
+        if faults:
+            raise SettingsError(faults)
+        return allow, deny
+
+
+def _networks(variable: str, sources: Sequence[Network | Path], faults: list[Fault]) -> Networks:
+    try:
+        return load_networks(sources)
+    except NetworksError as wrong:
+        faults += [Fault(variable, fault) for fault in wrong.faults]
+        return Networks()
 
 
 class Classifier:
     """Answers for one worker."""
 
-    def __init__(self, settings: Settings, scorer: Scorer) -> None:
-        self._settings = settings
+    def __init__(self, lists: Lists, scorer: Scorer) -> None:
+        self.lists = lists
         self._scorer = scorer
-
-    def unscored(self, *findings: Finding) -> Verdict:
-        """Return a verdict nobody was asked for."""
-        config = self._scorer.config
-        return Verdict(findings, config.suspect_at, config.hold_at)
+        self.unscored = self._verdict()
 
     def known(self, address: Address) -> Verdict | None:
         """Return what the operator's own lists say, the allowlist first; None where they say nothing."""
-        for network in self._settings.allow:
-            if address.version == network.version and address in network:
-                return self.unscored(Finding("allowlist", Result.PASS, 0.0, f"{network} is in TARPIT_ALLOW"))
-        for network in self._settings.deny:
-            if address.version == network.version and address in network:
-                why = f"{network} is in TARPIT_DENY"
-                return self.unscored(
-                    Finding("denylist", Result.LISTED, self._settings.score_hold, why, conduct=True)
-                )
+        if network := self.lists.allow.find(address):
+            why = f"{network} is in TARPIT_ALLOW"
+            return self._verdict(Finding("allowlist", Result.PASS, 0.0, why, basis=Basis.ALLOWED))
+        if network := self.lists.deny.find(address):
+            points, why = self._scorer.config.hold_at, f"{network} is in TARPIT_DENY"
+            return self._verdict(Finding("denylist", Result.LISTED, points, why, basis=Basis.CONDUCT))
         return None
 
-    async def classify(self, wire: Wire, lines: Lines) -> tuple[Verdict, bool]:
-        """Return the verdict on a new peer, and whether it was scored. What it says meanwhile is kept."""
-        address = to_address(ip_address(wire.peer[0]))
-        if self._settings.mode is Mode.OFF:
-            return self.unscored(), False
-        known = self.known(address)
-        if known is not None:
-            return known, False
-        verdict: Verdict | None = None
-        early = False
+    async def at_connection(self, address: Address) -> Verdict:
+        """Return the verdict on a new peer, within TARPIT_SCORE_WAIT."""
+        self._scorer.count_connection(address)
+        return await self._scorer.score_connection(address)
 
-        async def listen() -> None:
-            nonlocal early
-            while len(lines) < EARLY:
-                data = await wire.receive(EARLY, stoppable=True)
-                if not data:
-                    raise PeerGone("left before the banner")
-                early = True
-                lines.receive(data)
-
-        ended: Exception | None = None
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(listen)
-                verdict = await self._scorer.score_connection(address)
-                if not verdict.suspect and not early:
-                    await trio.sleep(self._settings.greet_wait)
-                nursery.cancel_scope.cancel()
-        except* (PeerGone, Stopping) as group:
-            ended = group.exceptions[0]
-        if ended is not None:
-            raise ended
-        assert verdict is not None
-        if early:
-            verdict = self.with_pregreet(verdict)
-        return verdict, True
-
-    def with_pregreet(self, verdict: Verdict) -> Verdict:
-        """Return *verdict* on a peer that spoke before the banner as well."""
-        return verdict.with_findings(*self._scorer.conduct_findings(Conduct(pregreet=True)))
+    async def at_hello(self, address: Address, helo: str, host: HostName) -> tuple[Finding, ...]:
+        """Return what the HELO name adds, within TARPIT_SCORE_WAIT."""
+        return await self._scorer.score_helo(address, helo=helo, host=host, until=self._until())
 
     async def at_mail(self, address: Address, helo: str | None, mail: Mail) -> tuple[Finding, ...]:
         """Return what the reverse-path adds, within TARPIT_SCORE_WAIT."""
         sender = str(mail.path.mailbox) if mail.path.mailbox else ""
-        until = trio.current_time() + self._settings.score_wait
-        return await self._scorer.score_mail(address, helo=helo or "", mail_from=sender, until=until)
+        return await self._scorer.score_mail(address, helo=helo or "", mail_from=sender, until=self._until())
+
+    async def watch_zones(self, report: Callable[[ZoneChange], None]) -> None:
+        """Have the DNSBL zones tested again and again; *report* is told of each that is set aside or back."""
+        await self._scorer.run(report)
+
+    def count_recipient(self, address: Address) -> None:
+        """Count a recipient that *address* asked for against its rate."""
+        self._scorer.count_recipient(address)
+
+    def with_conduct(self, verdict: Verdict, conduct: Conduct) -> Verdict:
+        """Return *verdict* with what the peer's own conduct adds to it."""
+        return verdict.with_findings(*self._scorer.conduct_findings(conduct))
+
+    def _until(self) -> float:
+        return trio.current_time() + self._scorer.config.wait
+
+    def _verdict(self, *findings: Finding) -> Verdict:
+        config = self._scorer.config
+        return Verdict(findings, config.suspect_at, config.hold_at)

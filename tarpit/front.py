@@ -1,83 +1,139 @@
 """Our half of a suspect's dialogue: slow replies, and no backend until and unless it earns one.
 
-`serve` ends when the dialogue is over, or at the command that wants a backend: the first RCPT, or
-STARTTLS. What happens then is the caller's choice (`session`): join, or refuse.
+    HELO, MAIL, RSET ...  answered here, by `smtp.server`
+    RCPT                  the desk's answer: a backend's own words, or a refusal; all at hand in one go
+    DATA                  354 by us; the content is read, and the desk's answer to it is passed on at once
+    STARTTLS              `serve` returns it: what is inside is not for us to see
 
-How slowly is asked of the voice; the answers are `smtp.server`.
+Several commands may be at hand although PIPELINING was not shown; they are served in order. How slowly
+is asked of the voice; what a desk does (`deliver`, or refuse) is the caller's choice (`session`).
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Final, Protocol
 
 import trio
 
-from tarpit.errors import PeerGone
 from tarpit.pace import Stage
-from tarpit.smtp.commands import Command, Mail
-from tarpit.smtp.dialogue import Heard
-from tarpit.smtp.lines import LineFault
-from tarpit.smtp.server import Server
+from tarpit.smtp.commands import Command, Hello, Mail, Plain, Rcpt, Verb
+from tarpit.smtp.dialogue import Dialogue, Heard
+from tarpit.smtp.replies import Reply
+from tarpit.smtp.server import STUFFED, Server
+from tarpit.smtp.states import State
 from tarpit.voice import Voice, stage_of
 
 READ: Final = 4096  # bytes at a time: a suspect's commands are short
+AT_ONCE: Final = 100  # recipients asked about in one go (RFC 5321 section 4.5.3.1.8)
+
+OnCommand = Callable[[Hello | Mail], Awaitable[None]]
+
+
+class Desk(Protocol):
+    """Who decides about recipients and messages."""
+
+    def mail(self, mail: Mail) -> Reply | None:
+        """Return why *mail* cannot be taken, or None."""
+
+    async def recipients(self, asked: Sequence[Rcpt]) -> Sequence[Reply]:
+        """Return the reply to each of *asked*; fewer only if the last one is a 421."""
+
+    async def data(self) -> Reply:
+        """Return the reply to DATA: 354, or why not."""
+
+    async def message(self) -> Reply:
+        """Read the content, hand the message over, and return the reply to its end."""
 
 
 class Front:
-    """One suspect's dialogue as long as it has no backend."""
+    """One suspect's dialogue, as long as we speak for the backend."""
+
+    __slots__ = ("_desk", "_dialogue", "_idle", "_on_command", "_server", "_voice")
 
     def __init__(
         self,
         voice: Voice,
+        dialogue: Dialogue,
         server: Server,
+        desk: Desk,
         *,
         idle: float,
-        on_mail: Callable[[Mail], Awaitable[None]],
+        on_command: OnCommand,
     ) -> None:
         self._voice = voice
+        self._dialogue = dialogue
         self._server = server
+        self._desk = desk
         self._idle = idle  # seconds that a peer may take for a command, the whole line
-        self._on_mail = on_mail
+        self._on_command = on_command  # told of each HELO and MAIL that we accepted
 
-    async def listen(self, wait: float) -> bool:
-        """Be silent for *wait* seconds; return whether the peer spoke (RFC 5321, 3.1: it should not)."""
-        lines, wire = self._server.dialogue.lines, self._voice.wire
-        early = False
-        with trio.move_on_after(wait):
-            while len(lines) < READ:
-                data = await wire.receive(READ, stoppable=True)
-                if not data:
-                    raise PeerGone("left before the banner")
-                early = True
-                lines.receive(data)
-            await trio.sleep_forever()
-        return early
+    def banner(self) -> Coroutine[None, None, None]:
+        """Say our banner, once awaited."""
+        return self._voice.say(self._server.banner, Stage.BANNER)
 
-    async def serve(self) -> Command | None:
-        """Answer until a command wants a backend, and return that one; None when the dialogue is over.
+    async def serve(self, first: Heard | None = None) -> Command | None:
+        """Answer until the end, *first* first; return the STARTTLS that wants a backend, or None at the end.
 
         Raises `PeerGone`, `PeerSilent` and `Stopping`.
         """
-        server, voice = self._server, self._voice
-        while not server.dialogue.closed:
-            heard = await self._next_heard()
+        dialogue, heard = self._dialogue, first
+        while not dialogue.closed:
+            heard = heard or await self._next_heard()
             if heard is None:
                 return None
-            reply = server.judge(heard)
-            if reply is None:
-                assert not isinstance(heard, LineFault)
+            reply = self._judge(heard)
+            if reply is not None:
+                await self.answer(heard, reply)
+            elif isinstance(heard, Rcpt):
+                await self._recipients(heard)
+            elif isinstance(heard, Plain) and heard.verb is Verb.DATA:
+                await self._message(heard)
+            else:
+                assert isinstance(heard, Plain)
                 return heard
-            if isinstance(heard, Mail) and reply.code < 400:
-                await self._on_mail(heard)
-            server.settle(heard, reply)
-            await voice.say(reply, stage_of(heard))
+            heard = None
         return None
 
-    async def banner(self) -> None:
-        """Say our banner."""
-        await self._voice.say(self._server.banner(), Stage.BANNER)
+    def _judge(self, heard: Heard) -> Reply | None:
+        reply = self._server.judge(self._dialogue, heard)
+        if isinstance(heard, Mail) and reply is not None and not reply.refused:
+            return self._desk.mail(heard) or reply
+        return reply
+
+    async def answer(self, heard: Heard, reply: Reply) -> None:
+        """Settle and say *reply*; also for what `serve` returned."""
+        if isinstance(heard, Hello | Mail) and not reply.refused:
+            await self._on_command(heard)
+        self._server.settle(self._dialogue, heard, reply)
+        await self._voice.say(reply, stage_of(heard))
+
+    async def _recipients(self, first: Rcpt) -> None:
+        """Answer a recipient, and those that came with it."""
+        dialogue, asked = self._dialogue, [first]
+        while len(asked) < AT_ONCE and isinstance(ahead := dialogue.peek(), Rcpt):
+            if self._server.judge(dialogue, ahead) is not None:
+                break
+            dialogue.next_heard()
+            asked.append(ahead)
+        for recipient, reply in zip(asked, await self._desk.recipients(asked), strict=False):
+            await self.answer(recipient, reply)
+
+    async def _message(self, data: Command) -> None:
+        dialogue, reply = self._dialogue, await self._desk.data()
+        if reply.refused and len(dialogue.lines):
+            # content came along: not one byte of it may be read as a command
+            dialogue.close()
+            reply = STUFFED
+        await self.answer(data, reply)
+        if dialogue.state is State.DATA:
+            final = await self._desk.message()
+            distrusted = dialogue.closed  # its end could not be found for sure: no more commands
+            dialogue.settle_content(final.code)
+            if distrusted:
+                dialogue.close()
+            await self._voice.say(final, Stage.END)
 
     async def _next_heard(self) -> Heard | None:
-        dialogue, wire = self._server.dialogue, self._voice.wire
+        dialogue, wire = self._dialogue, self._voice.wire
         until = trio.current_time() + self._idle
         while (heard := dialogue.next_heard()) is None:
             data = await wire.receive(READ, until, stoppable=True)

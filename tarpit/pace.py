@@ -1,6 +1,14 @@
-"""Pace: how slowly one reply is said.
+"""Pace: how slowly one reply is said, and where it is cut.
 
-A value, decided by `policy`, carried out by `drip`. It knows nothing of who the peer is or why.
+A value, decided by `policy`, carried out by `drip`. A reply leaves byte by byte. One of several lines that
+would not be out in time that way leaves line by line, evenly over its budget: every line renews the timers
+of clients that time each line (mox: 30 s), where a few bytes at the start and the rest in one go would let
+the first line's timer run over the whole budget. Whatever has left is a beginning of the reply.
+
+Rejected: bytes dripped faster, so that all of them fit. A line would still take as long, and each of its
+bytes costs a packet.
+
+It knows nothing of who the peer is or why.
 """
 
 from dataclasses import dataclass
@@ -42,6 +50,23 @@ class Pace:
     def takes(self, size: int) -> float:
         """Return the seconds that a reply of *size* bytes takes, jitter aside."""
         return min(self.before_reply + self.per_byte * max(size - 1, 0), self.within)
+
+    def shape(self, data: bytes) -> tuple[float, bool]:
+        """Return the seconds between two pieces of a reply, and whether they are lines (else bytes).
+
+        The first piece leaves after `before_reply`. Of lines the last one leaves as the time is over, so
+        that both shapes take what `takes` says.
+        """
+        lines = data.count(b"\n")
+        time = self.within - self.before_reply
+        if lines < 2 or time <= 0 or self.per_byte * (len(data) - 1) <= time:
+            return self.per_byte, False
+        return time / (lines - 1), True
+
+
+def piece_end(data: bytes, start: int, *, by_line: bool) -> int:
+    """Return where the piece of *data* that begins at *start* ends."""
+    return (data.find(b"\n", start) + 1 or len(data)) if by_line else start + 1
 
 
 FULL_SPEED: Final = Pace()

@@ -14,7 +14,7 @@ import trio
 
 from tarpit.errors import BackendUnavailable, PeerGone
 from tarpit.pace import Stage
-from tarpit.smtp.commands import Command, Mail, Rcpt, Verb
+from tarpit.smtp.commands import Command, Hello, Mail, Rcpt, Verb
 from tarpit.smtp.dialogue import Heard
 from tarpit.smtp.endofdata import EndOfData
 from tarpit.smtp.lines import LineFault
@@ -39,12 +39,12 @@ class TimeOuts:
     dot: float  # the backend's reply to the end of data
 
 
-async def _nothing(_: Mail) -> None:
+async def _nothing(_: Command) -> None:
     pass
 
 
-async def _nothing_waits() -> None:
-    pass
+def _never() -> bool:
+    return False
 
 
 class Relay:
@@ -57,8 +57,9 @@ class Relay:
         observer: Observer,
         time_outs: TimeOuts,
         *,
-        on_mail: Callable[[Mail], Awaitable[None]] = _nothing,
-        before_rcpt: Callable[[], Awaitable[None]] = _nothing_waits,
+        on_command: Callable[[Hello | Mail], Awaitable[None]] = _nothing,
+        before_rcpt: Callable[[Rcpt], Awaitable[None]] = _nothing,
+        turned: Callable[[], bool] = _never,
     ) -> None:
         self._voice = voice
         self._peer = voice.wire
@@ -66,18 +67,28 @@ class Relay:
         self._observer = observer
         self._dialogue = observer.dialogue
         self._time_outs = time_outs
-        self._on_mail = on_mail
+        self._on_command = on_command
         self._before_rcpt = before_rcpt
+        self._turned = turned
         self.last_reply = b""
-        self.committing = False  # from the end of data until its reply has been said
+        self.committing = False  # from the end of data until a good reply to it has been said
         self.blind = False  # whether TLS was passed through
 
-    async def run(self) -> None:
-        """Relay until the end. Raises `PeerGone`, `PeerSilent`, `BackendUnavailable`, `Stopping`."""
+    async def run(self) -> Heard | None:
+        """Relay until the end, or until the peer has turned out a suspect.
+
+        Then the command it said last is returned, unanswered and unseen by the backend; this happens only
+        where no recipient of an open transaction has been accepted. Raises `PeerGone`, `PeerSilent`,
+        `BackendUnavailable`, `Stopping`.
+        """
         while not self._dialogue.closed:
             heard = await self._next_heard()
             if heard is None:
                 raise PeerGone("closed without QUIT")
+            if isinstance(heard, Rcpt):
+                await self._before_rcpt(heard)
+            if self._turned() and not self._dialogue.standing:
+                return heard
             refusal = self._observer.refusal(heard)
             if refusal is not None:
                 self._observer.refused(heard, refusal)
@@ -85,6 +96,7 @@ class Relay:
                 continue
             assert not isinstance(heard, LineFault)
             await self.exchange(heard)
+        return None
 
     async def exchange(self, command: Command) -> None:
         """Send one command on, pass its reply back, and do what that reply opens: content, or TLS."""
@@ -93,12 +105,10 @@ class Relay:
             self._dialogue.close()
             await self._voice.say(STUFFED, Stage.PROMPT)
             return
-        if isinstance(command, Rcpt):
-            await self._before_rcpt()
         data = self._observer.forward(command)
         await self._backend.send_all(data, self._soon(self._time_outs.reply))
-        if isinstance(command, Mail):
-            await self._on_mail(command)
+        if isinstance(command, Hello | Mail):
+            await self._on_command(command)
         shown = self._sound(self._observer.replied(await self._reply(self._time_outs.reply)))
         if command.verb is Verb.DATA and self._dialogue.state is not State.DATA and len(self._dialogue.lines):
             # DATA was refused and content came along: not one byte of it may be read as a command
@@ -128,7 +138,12 @@ class Relay:
         self._dialogue.lines.receive(block[size:])
         reply = await self._reply(self._time_outs.dot)
         shown = self._sound(self._observer.replied_to_content(reply))
+        self.committing = reply.positive  # a refusal leaves no doubt
+        # the kernel takes a reply to somebody who has gone, too: whether it is heard must be asked before
+        left = self._peer.has_left() and not self._dialogue.lines.holds_quit()
         await self._voice.say(shown, Stage.END)
+        if left:
+            raise PeerGone("closed behind it")
         self.committing = False
 
     async def _opaque(self) -> None:

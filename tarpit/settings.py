@@ -15,6 +15,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from scoring.zones import idle_masks
 from tarpit import environment
 from tarpit.choices import (
     BackendTls,
@@ -162,6 +163,8 @@ def _contradictions(settings: Settings) -> Iterator[Fault]:
         yield Fault("TARPIT_TLS", "terminate needs TARPIT_TLS_CERT and TARPIT_TLS_KEY")
     for network in set(settings.allow) & set(settings.deny):
         yield Fault("TARPIT_DENY", f"{network} is in TARPIT_ALLOW too")
+    for mask in idle_masks(settings.zone_masks, (*settings.dnsbl_zones, *settings.rhsbl_zones)):
+        yield Fault("TARPIT_ZONE_MASKS", f"{mask} is none of TARPIT_DNSBL_ZONES or TARPIT_RHSBL_ZONES")
     yield from _places(settings)
 
 

@@ -51,23 +51,27 @@ def _leaves(group: BaseExceptionGroup[SettingsError]) -> Iterator[SettingsError]
 
 
 async def _run(settings: Settings, listeners: list[socket.socket], log: Log) -> None:
-    stopping = trio.Event()
+    orders = worker.Orders()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_wait_told_to_stop, settings, log, stopping, nursery.cancel_scope)
-        await worker.serve(settings, listeners, log, stopping=stopping)
+        nursery.start_soon(_pass_on_signals, settings, log, orders, nursery.cancel_scope)
+        await worker.serve(settings, listeners, log, orders=orders)
         nursery.cancel_scope.cancel()
 
 
-async def _wait_told_to_stop(
-    settings: Settings, log: Log, stopping: trio.Event, everything: trio.CancelScope
+async def _pass_on_signals(
+    settings: Settings, log: Log, orders: worker.Orders, everything: trio.CancelScope
 ) -> None:
-    """Wait for TERM or INT; a second one ends at once."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        told = signal.Signals(await anext(signals)).name
-        events.server_stopping(log, signal=told, sessions=0, within=settings.drain)
-        stopping.set()
-        await anext(signals)
-        everything.cancel()
+    """HUP: read the lists again. TERM or INT: stop; a second one ends at once."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async for number in signals:
+            told = signal.Signals(number)
+            if told is signal.SIGHUP:
+                orders.reload.ring()
+            elif orders.stop.is_set():
+                everything.cancel()
+            else:
+                events.server_stopping(log, signal=told.name, sessions=0, within=settings.drain)
+                orders.stop.set()
 
 
 def open_listeners(settings: Settings) -> list[socket.socket]:

@@ -223,6 +223,16 @@ def format_network(network: Network) -> str:
     return str(network.network_address) if network.num_addresses == 1 else str(network)
 
 
+def parse_source(text: str) -> Network | Path:
+    """Return a network, or the path of a file that lists networks."""
+    return parse_path(text) if text.startswith(("/", "~")) else parse_network(text)
+
+
+def format_source(source: Network | Path) -> str:
+    """Return *source* as `parse_source` reads it."""
+    return str(source) if isinstance(source, Path) else format_network(source)
+
+
 def parse_path(text: str) -> Path:
     """Return an absolute path; ~ is the home directory."""
     path = Path(text).expanduser()
@@ -270,6 +280,7 @@ HOST: Final = Unit("host name", parse_host, str)
 ADDRESS: Final = Unit("host:port", parse_address, format_address)
 SERVER: Final = Unit("address", parse_server, format_address)
 NETWORK: Final = Unit("network", parse_network, format_network)
+SOURCE: Final = Unit("network or path", parse_source, format_source)
 PATH: Final = Unit("path", parse_path, str)
 LINE: Final = Unit("text", parse_line, str)
 WORD: Final = Unit("word", str.lower, str)

@@ -13,12 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from scoring.config import DEFAULT_WEIGHTS, Zone
+from scoring.weights import DEFAULT_WEIGHTS
+from scoring.zones import Zone, masked
 from tarpit import choices, defaults, units
 from tarpit.destinations import BACKENDS, ROUTES, BackendAddress, Route
 from tarpit.environment import PREFIX
@@ -51,6 +53,7 @@ Size = Annotated[int, units.SIZE]
 Count = Annotated[int, units.COUNT]
 Points = Annotated[float, units.POINTS]
 Networks = Annotated[tuple[Network, ...], listed(units.NETWORK)]
+NetworkSources = Annotated[tuple[Network | Path, ...], listed(units.SOURCE)]
 File = Annotated[Path | None, choices.PATH_OR_NONE]
 
 
@@ -98,7 +101,7 @@ class Variables(BaseSettings):
     backend_ca: Annotated[Path | None, choices.optional(units.PATH, word="system"), Later()] = Field(
         None, description="certificate authorities for TLS to the backend, a PEM file"
     )
-    backend_checks: Annotated[Count, Computed("a tenth of the smallest cap"), Later()] = Field(
+    backend_checks: Annotated[Count, Computed("a tenth of the smallest cap")] = Field(
         default_factory=defaults.backend_checks,
         description="of a backend's connections, at most so many for suspects; clean peers go first",
     )
@@ -126,23 +129,36 @@ class Variables(BaseSettings):
     )
 
     # --- who is suspect
-    allow: Networks = Field(
-        (ip_network("127.0.0.0/8"), ip_network("::1")), description="networks never scored, never slowed"
+    allow: NetworkSources = Field(
+        (ip_network("127.0.0.0/8"), ip_network("::1")),
+        description="networks never scored, never slowed; a path is a file of them, read again at HUP",
     )
-    deny: Networks = Field((), description="networks always hostile")
-    allow_names: Annotated[tuple[str, ...], listed(units.HOST), Later()] = Field(
-        (), description="as TARPIT_ALLOW, by forward-confirmed name or SPF-passed domain"
+    deny: NetworkSources = Field((), description="networks always hostile; paths as in TARPIT_ALLOW")
+    allow_names: Annotated[tuple[str, ...], listed(units.HOST)] = Field(
+        (),
+        description="as TARPIT_ALLOW, by forward-confirmed name or SPF-passed domain, and all below it",
     )
-    exempt_rcpt: Annotated[tuple[str, ...], choices.RECIPIENTS, Later()] = Field(
+    exempt_rcpt: Annotated[tuple[str, ...], choices.RECIPIENTS] = Field(
         ("postmaster", "abuse"),
         description="recipients that are never held: the way out for a false positive",
+    )
+    trap_rcpt: Annotated[tuple[str, ...], choices.RECIPIENTS] = Field(
+        (), description="recipients that only a harvester knows: whoever asks for one is hostile soon"
     )
     dns_servers: Annotated[tuple[Address, ...] | None, choices.SERVERS] = Field(
         None, description="name servers for look-ups; a DNSBL wants your own, not a public one"
     )
+    zone_masks: Annotated[Mapping[str, str], choices.MASKS] = Field(
+        default_factory=lambda: MappingProxyType({}),
+        description="how a zone with a key in its name is shown: `key.zen.example=zen.example`",
+    )
     dnsbl_zones: Annotated[tuple[Zone, ...], choices.ZONES] = Field(
         (),
         description="as in postscreen, `zen.example=127.0.0.[2..11]*3`; weights may be negative",
+    )
+    rhsbl_zones: Annotated[tuple[Zone, ...], choices.ZONES] = Field(
+        (),
+        description="lists of names, asked for HELO name, reverse name and the reverse-path's domain",
     )
     score_suspect: Points = Field(3.0, description="points from which a peer is suspect, and slowed")
     score_hold: Points = Field(8.0, description="points from which a peer is hostile, and held")
@@ -157,11 +173,12 @@ class Variables(BaseSettings):
         0.0, description="silence before the banner for a clean peer; 2s finds bots no list knows"
     )
     pregreet_wait: Duration = Field(6.0, description="the same for suspects, within TARPIT_PACE_BANNER")
-    rate_peer: Annotated[Rate, units.RATE, Later()] = Field(
-        Rate(60), description="connections of a peer; 0: no limit"
+    rate_peer: Annotated[Rate, units.RATE] = Field(
+        Rate(60),
+        description="connections of a peer; above, points that alone make no suspect; 0: no limit",
     )
-    rate_network: Annotated[Rate, units.RATE, Later()] = Field(
-        Rate(600), description="connections of a network, /24 or /64; 0: no limit"
+    rate_network: Annotated[Rate, units.RATE] = Field(
+        Rate(600), description="the same of its network, /24 or /64"
     )
 
     # --- how slow
@@ -169,13 +186,11 @@ class Variables(BaseSettings):
     pace_delay: Duration = Field(2.0, description="silence before each reply at full pace")
     pace_banner: Duration = Field(15.0, description="the whole banner is out by then, look-ups included")
     pace_reply: Duration = Field(25.0, description="each reply to EHLO, MAIL, RCPT and DATA is out by then")
-    pace_data: Annotated[Duration, Later()] = Field(
-        10.0, description="what slow reading may cost one message"
-    )
+    pace_data: Duration = Field(10.0, description="what slow reading may cost one message")
     pace_session: Duration = Field(240.0, description="all added delay of a session")
     pace_hold: Duration = Field(240.0, description="each reply to a hostile peer is out by then")
     pace_jitter: Annotated[float, units.SHARE] = Field(0.2, description="± share of every wait")
-    pace_read: Annotated[Size, Later()] = Field(
+    pace_read: Size = Field(
         1024,
         description="bytes a second read from a suspect's message, within TARPIT_PACE_DATA; 0: full speed",
     )
@@ -189,11 +204,11 @@ class Variables(BaseSettings):
     max_sessions: Annotated[Count, Computed("descriptor limit - all backends' caps - 100")] = Field(
         default_factory=defaults.max_sessions, description="sessions at once; more hear 421"
     )
-    max_sessions_peer: Annotated[Count, Later()] = Field(50, description="of these, from one address")
-    max_sessions_network: Annotated[Count, Later()] = Field(
-        200, description="of these, from one network, /24 or /64"
+    max_sessions_peer: Count = Field(50, description="of these, from one address")
+    max_sessions_network: Count = Field(
+        200, description="of these, from one network, /24 or /64; four times as many from a /20 or /48"
     )
-    max_held: Annotated[Count, Computed("75 % of TARPIT_MAX_SESSIONS"), Later()] = Field(
+    max_held: Annotated[Count, Computed("75 % of TARPIT_MAX_SESSIONS")] = Field(
         default_factory=defaults.max_held,
         description="slowed sessions at once; more are not slowed",
     )
@@ -203,15 +218,14 @@ class Variables(BaseSettings):
     bare_newline: Annotated[
         choices.BareNewline, choices.BARE_NEWLINE, Later(refuse=True, values=frozenset({"refuse"}))
     ] = Field(choices.BareNewline.NORMALIZE, description="a message with a bare CR or LF")
-    spool_message: Annotated[Size, Later()] = Field(50 * 1024**2, description="largest message of a suspect")
-    spool_total: Annotated[Size, Later()] = Field(1024**3, description="all of them together")
+    spool_message: Size = Field(50 * 1024**2, description="largest message of a suspect")
+    spool_total: Size = Field(1024**3, description="all of them together")
     spool_dir: Annotated[
         Path,
         units.PATH,
         Computed("$CACHE_DIRECTORY, else the system's temporary directory"),
-        Later(quiet=True),
     ] = Field(default_factory=lambda: Path(tempfile.gettempdir()), description="where they are beyond memory")
-    header: Annotated[str | None, choices.HEADER, Later()] = Field(
+    header: Annotated[str | None, choices.HEADER] = Field(
         None, description="header field with score and findings for the filter behind"
     )
 
@@ -255,6 +269,12 @@ class Variables(BaseSettings):
     log_level: Annotated[choices.LogLevel, choices.LOG_LEVEL] = Field(
         choices.LogLevel.INFO, description="the least grave events that are written"
     )
+
+    @field_validator("dnsbl_zones", "rhsbl_zones", mode="after")
+    @classmethod
+    def _mask(cls, zones: tuple[Zone, ...], info: ValidationInfo) -> tuple[Zone, ...]:
+        """Have each zone shown as TARPIT_ZONE_MASKS says."""
+        return masked(zones, info.data.get("zone_masks", {}))
 
     @field_validator("backends", mode="after")
     @classmethod

@@ -5,7 +5,8 @@ peer's side, into `BackendUnavailable` on the backend's (the two types are given
 made). Where nothing can be there yet, a read waits first and tries then: the flag `_readable` keeps
 what edge-triggered polling last said.
 
-How slowly a reply goes out is `drip`; which sockets stirred is `poller`.
+How slowly a reply goes out is `drip`; which sockets stirred is `poller`; why a held peer's buffers are small
+is `buffers`.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from typing import Final
 
 import trio
 
+from tarpit import buffers
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
 from tarpit.poller import HUNG_UP, Poller
 
@@ -29,6 +31,7 @@ class Wire:
     """One connection. At most one task waits on it at a time."""
 
     __slots__ = (
+        "_broken",
         "_gone",
         "_hung_up",
         "_poller",
@@ -57,6 +60,7 @@ class Wire:
         self._readable = False
         self._writable = True
         self._hung_up = False
+        self._broken = False  # by a reset or an error: not merely closed
         self._timed_out = False
         self._stop = False
         self._task: trio.lowlevel.Task | None = None
@@ -86,6 +90,11 @@ class Wire:
     def readable(self) -> bool:
         """Whether a read may find something: bytes, an end, or an error."""
         return self._readable or self._hung_up
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the other side was seen to close or reset. What it sent before may be unread."""
+        return self._hung_up
 
     # -- reading and writing
 
@@ -152,14 +161,28 @@ class Wire:
             raise self._gone(_reason(OSError(error, "")))
         self.peer = _end(self._socket.getpeername)
 
-    def has_left(self) -> bool:
-        """Whether the other side has reset or closed, with nothing left to read."""
+    def has_left(self, *, after_fin: bool = True) -> bool:
+        """Whether the other side has reset, or (*after_fin*) closed with nothing left to read."""
+        if self._broken:
+            return True
         try:
-            return self._socket.recv(1, socket.MSG_PEEK) == b""
+            closed = self._socket.recv(1, socket.MSG_PEEK) == b""
         except BlockingIOError:
             return False
         except OSError:
+            self._broken = True
             return True
+        # what came before a reset stays readable, and would hide it
+        self._broken = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+        return self._broken or (closed and after_fin)
+
+    def hold_small(self) -> None:
+        """Let the kernel keep little of what is sent either way, and notice a dead peer in two minutes."""
+        buffers.narrow(self._socket)
+
+    def hold_usual(self) -> None:
+        """Take `hold_small` back: bytes may flow."""
+        buffers.widen(self._socket)
 
     # -- waiting
 
@@ -200,6 +223,7 @@ class Wire:
             self._writable = True
         if events & HUNG_UP:
             self._hung_up = True
+            self._broken = self._broken or bool(events & select.EPOLLERR)
             if self.on_hangup is not None:
                 self.on_hangup()
         self._wake()

@@ -72,6 +72,14 @@ def test_zones_are_written_as_read(text: str) -> None:
     assert choices.ZONES.format(choices.ZONES.parse(text)) == text
 
 
+def test_masks() -> None:
+    """What a mask hides is not written."""
+    masks = choices.MASKS.parse("secret.zen.example=zen.example")
+    assert masks == {"secret.zen.example": "zen.example"}
+    assert choices.MASKS.format(masks) == "***=zen.example"
+    assert choices.MASKS.parse(" none ") == {}
+
+
 def test_weights() -> None:
     """Signals that are not named keep their points; what is written is read back."""
     weights = choices.WEIGHTS.parse("pregreet=6")

@@ -72,10 +72,10 @@ def broad_handlers(path: Path) -> int:
 
 
 def test_one_place_catches_everything() -> None:
-    """A bug ends one session, in listen.py; elsewhere an exception is caught by its name or not at all."""
+    """A bug ends one session, in services.py; elsewhere an exception is caught by its name or not at all."""
     packages = [path for path in SOURCES if name(path).startswith(("tarpit/", "scoring/"))]
     assert {name(path): count for path in packages if (count := broad_handlers(path))} == {
-        "tarpit/listen.py": 1
+        "tarpit/services.py": 1
     }
 
 

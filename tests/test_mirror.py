@@ -14,6 +14,8 @@ ROOT: Final = Path(__file__).parent.parent
 TESTS: Final = ROOT / "tests"
 
 NO_TEST: Final = {
+    "tarpit/inquiries.py": "what a session asks meanwhile; tested with it, in test_suspect and test_session",
+    "tarpit/judgement.py": "a session's own account; tested with it, in test_suspect and test_session",
     "tarpit/errors.py": "exceptions without behaviour; who raises one has it in its tests",
 }
 MAY_HAVE_NO_TEST: Final = {
@@ -23,13 +25,16 @@ MAY_HAVE_NO_TEST: Final = {
 NO_MODULE: Final = {
     "test_layers": "about the imports of all modules",
     "test_mirror": "this file",
+    "test_rfc7208": "the SPF test suite, through signals/spf.py and beside pyspf itself",
     "test_house": "about the whole repository",
+    "test_zoo": "honest clients against the whole path; they are tests/support/zoo.py",
 }
 OTHER_ROOMS: Final = {
     "e2e": "real servers and clients around the whole program",
     "properties": "laws that span modules",
     "support": "fakes and helpers, no tests",
     "bench": "the scripts under bench/",
+    "examples": "the scripts under examples/",
 }
 
 

@@ -167,3 +167,36 @@ async def test_an_answer_before_a_hang_up_stands(autojump_clock: MockClock) -> N
                 assert await backend.hear() == b"RCPT TO:<x@d.example>\r\n"
                 await backend.say(b"550 5.1.1 nobody\r\n421 4.7.0 too many errors\r\n")
                 assert await peer.hear() == b"550 5.1.1 nobody\r\n421 4.7.0 too many errors\r\n"
+
+
+@pytest.mark.parametrize(
+    ("behind", "reply", "doubtful"),
+    [
+        (b"", b"250 2.0.0 queued as 1\r\n", True),
+        (b"", b"451 4.3.0 not now\r\n", False),
+        (b"QUIT\r\n", b"250 2.0.0 queued as 1\r\n", False),
+    ],
+    ids=["taken", "refused", "QUIT was said"],
+)
+async def test_a_peer_gone_before_the_last_word(
+    behind: bytes, reply: bytes, doubtful: bool, autojump_clock: MockClock
+) -> None:
+    """NET-07, BE-09: the backend finishes; what it took is in doubt if the peer had closed by then."""
+    async with relay() as (joined, peer, backend), trio.open_nursery() as nursery:
+        nursery.start_soon(ends, joined)
+        await begin(peer, backend, *TO_DATA)
+        await peer.say(CONTENT + behind)
+        await peer.stream.send_eof()
+        assert await backend.hear(b"\r\n.\r\n") == CONTENT
+        await trio.sleep(1)
+        await backend.say(reply)
+        assert await peer.hear() == reply
+        await trio.sleep(1)
+        assert joined.committing is doubtful
+        nursery.cancel_scope.cancel()
+
+
+async def ends(joined: Relay) -> None:
+    """Run a relay until its peer is gone."""
+    with pytest.raises(PeerGone):
+        await joined.run()

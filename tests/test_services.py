@@ -1,7 +1,8 @@
-"""What sessions share: how full it is, and waiting until all are over."""
+"""What sessions share: how full it is, waiting until all are over, and what a bug may break."""
 
 import trio
 import trio.testing
+from trio.testing import MockClock
 
 from tarpit.session import Session
 from tests.support.dns_zone import FakeResolver
@@ -17,7 +18,7 @@ async def test_load_and_waiting() -> None:
         services = scene.services
         await services.wait_empty()
         session = Session(wire, services, "one")
-        services.open.add(session)
+        services.began(session)
         assert services.load == 0.25
         with trio.move_on_after(0.01) as waiting:
             await services.wait_empty()
@@ -27,3 +28,22 @@ async def test_load_and_waiting() -> None:
         services.ended(session)
         await services.wait_empty()
         assert services.load == 0
+
+
+class Broken(Session):
+    """A session with a bug."""
+
+    async def _classify(self) -> None:
+        """Fail."""
+        raise ZeroDivisionError("a bug")
+
+
+async def test_a_bug_ends_its_own_session_only(autojump_clock: MockClock) -> None:
+    """The traceback is told, the connection is closed, and the place is free again."""
+    async with stage(load(), FakeResolver({})) as around, wire_pair(around.poller) as (wire, far):
+        session = Broken(wire, around.services, "id")
+        around.services.began(session)
+        await around.services.alone(session.run)
+        assert await far.hear_all() == b""
+        assert not around.services.open
+    assert "session.failed" in [entry["event"] for entry in around.events.entries]

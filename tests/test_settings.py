@@ -182,8 +182,8 @@ def test_not_yet(variables: dict[str, str]) -> None:
 
 def test_pending() -> None:
     """What cannot be done yet and is harmless is told by name; the default's own value is no wish."""
-    settings = loaded(HEADER="X-Tarpit", STORE="memory:", RATE_PEER="60/m", STATE_DIR="/var/lib/tarpit")
-    assert settings.pending() == ("TARPIT_HEADER", "TARPIT_STORE")
+    settings = loaded(WORKERS="2", STORE="memory:", RATE_PEER="60/m", STATE_DIR="/var/lib/tarpit")
+    assert settings.pending() == ("TARPIT_WORKERS", "TARPIT_STORE")
 
 
 def test_backends_follow() -> None:

@@ -122,6 +122,38 @@ async def test_quit_and_fin(autojump_clock: MockClock) -> None:
         assert await drain(pair.far, 8) == b"250 ok\r\n"
 
 
+async def test_commands_unread_and_fin(autojump_clock: MockClock) -> None:
+    """Who has sent more commands and finished sending is answered to the last of them."""
+    async with wired() as pair:
+        dialogue = Dialogue()
+        dialogue.lines.receive(b"RSET\r\n")
+        pair.far.shutdown(socket.SHUT_WR)
+        voice = voice_of(pair, lambda _: A_SECOND, dialogue)
+        await voice.say(OK, Stage.MAIL)
+        assert await drain(pair.far, 8) == b"250 ok\r\n"
+        dialogue.next_heard()
+        with pytest.raises(PeerGone):
+            await voice.say(OK, Stage.MAIL)
+
+
+async def test_flushed_before_the_wait(autojump_clock: MockClock) -> None:
+    """Of pipelined commands, the answers that are due are out before the wait for the next one begins."""
+    paces = {Stage.PROMPT: FULL_SPEED, Stage.RCPT: Pace(before_reply=5)}
+    async with wired() as pair, trio.open_nursery() as nursery:
+
+        async def answer() -> None:
+            voice = voice_of(pair, lambda stage: paces[stage])
+            await voice.say(b"250 reset\r\n", Stage.PROMPT)
+            await voice.say(b"250 noop\r\n", Stage.PROMPT)
+            await voice.say(b"250 rcpt\r\n", Stage.RCPT)
+
+        nursery.start_soon(answer)
+        assert await drain(pair.far, 21) == b"250 reset\r\n250 noop\r\n"
+        assert trio.current_time() == 0
+        assert await drain(pair.far, 10) == b"250 rcpt\r\n"
+        assert trio.current_time() == 5
+
+
 async def test_reads_nothing(autojump_clock: MockClock) -> None:
     """Who reads nothing is silent when our patience is over."""
     async with wired() as pair:

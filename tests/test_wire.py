@@ -186,6 +186,30 @@ async def test_has_left(autojump_clock: MockClock) -> None:
         assert pair.wire.has_left()
 
 
+async def test_has_left_after_fin(autojump_clock: MockClock) -> None:
+    """Where finishing to send is no leave, only a reset is."""
+    async with wired() as pair:
+        pair.far.shutdown(socket.SHUT_WR)
+        assert not pair.wire.has_left(after_fin=False)
+        assert pair.wire.has_left()
+
+
+@pytest.mark.parametrize("unread", [b"", b"x"])
+@pytest.mark.parametrize("polled", [True, False])
+async def test_has_left_by_reset(unread: bytes, polled: bool) -> None:
+    """A reset is a leave even with bytes unread, whether epoll has told of it or not; and stays one."""
+    async with wired(tcp=True) as pair:
+        await pair.far.send(unread)
+        if unread:
+            await pair.wire.receive(0)
+        pair.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        pair.far.close()
+        if polled:
+            await trio.sleep(0.05)
+        assert pair.wire.has_left(after_fin=False)
+        assert pair.wire.has_left()
+
+
 async def test_on_hangup(autojump_clock: MockClock) -> None:
     """A listener is told of a hang-up with nobody reading."""
     async with wired() as pair:

@@ -21,7 +21,7 @@ MAIL = b"Subject: x\r\n\r\n..dots and \xff\0\r\n.\r\n"
 
 @asynccontextmanager
 async def working(
-    stopping: trio.Event, **variables: str
+    orders: worker.Orders, **variables: str
 ) -> AsyncIterator[tuple[tuple[str, int], FakeBackend, LogCapture]]:
     """Run a worker in front of a backend; yield where it listens, the backend, and its events."""
     log, capture = captured()
@@ -30,9 +30,9 @@ async def working(
         with socket.create_server(("127.0.0.1", 0)) as sock:
             with trio.fail_after(30):
                 async with trio.open_nursery() as nursery:
-                    await nursery.start(partial(worker.serve, settings, [sock], log, stopping=stopping))
+                    await nursery.start(partial(worker.serve, settings, [sock], log, orders=orders))
                     yield sock.getsockname(), backend, capture
-                    stopping.set()
+                    orders.stop.set()
 
 
 def deliver(address: tuple[str, int]) -> bytes:
@@ -59,7 +59,7 @@ def deliver(address: tuple[str, int]) -> bytes:
 
 async def test_a_clean_session_is_unchanged() -> None:
     """The backend receives exactly the bytes that the peer sent, and one event tells of them."""
-    async with working(trio.Event()) as (address, backend, capture):
+    async with working(worker.Orders()) as (address, backend, capture):
         said = await trio.to_thread.run_sync(deliver, address)
         await backend.wait_closed(2)  # the first one was the probe
         assert bytes(backend.connections[1].received) == said
@@ -70,7 +70,7 @@ async def test_a_clean_session_is_unchanged() -> None:
 
 async def test_a_full_house_says_so() -> None:
     """With TARPIT_MAX_SESSIONS taken, the next one hears 421 4.3.2."""
-    async with working(trio.Event(), MAX_SESSIONS="1") as (address, _, _):
+    async with working(worker.Orders(), MAX_SESSIONS="1") as (address, _, _):
         first, second = [await trio.open_tcp_stream(*address) for _ in range(2)]
         async with first, second:
             assert (await first.receive_some()).startswith(b"220 ")
@@ -79,10 +79,10 @@ async def test_a_full_house_says_so() -> None:
 
 async def test_stopping_tells_idle_peers() -> None:
     """A peer between two commands hears 421 4.3.2 when the worker stops; nothing is cut."""
-    stopping = trio.Event()
-    async with working(stopping) as (address, _, capture), await trio.open_tcp_stream(*address) as idle:
+    orders = worker.Orders()
+    async with working(orders) as (address, _, capture), await trio.open_tcp_stream(*address) as idle:
         assert (await idle.receive_some()).startswith(b"220 ")
-        stopping.set()
+        orders.stop.set()
         assert (await idle.receive_some()).startswith(b"421 4.3.2 ")
     (stopped,) = [entry for entry in capture.entries if entry["event"] == "server.stopped"]
     assert stopped["cut"] == 0
@@ -93,5 +93,5 @@ async def test_an_open_relay_is_not_served() -> None:
     with pytest.RaisesGroup(
         pytest.RaisesExc(SettingsError, match="TARPIT_BACKEND_INTRODUCE"), flatten_subgroups=True
     ):
-        async with working(trio.Event(), RELAY_TEST="refuse"):
+        async with working(worker.Orders(), RELAY_TEST="refuse"):
             pass

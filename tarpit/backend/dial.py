@@ -40,7 +40,8 @@ class Line:
         self.banner = b""
 
     async def ask(self, command: bytes) -> ReceivedReply:
-        """Send a command line of our own and return the reply."""
+        """Send a command line and return the reply. Nothing may have come before it was asked for."""
+        self.check_silent()
         await self.wire.send_all(command, trio.current_time() + self._dialling.reply)
         return await self.reply(self._dialling.reply)
 
@@ -55,6 +56,17 @@ class Line:
         if isinstance(reply, ReplyFault):
             raise BackendUnavailable(f"does not speak SMTP: {reply.why}")
         return reply
+
+    def check_silent(self) -> None:
+        """Raise `BackendUnavailable` if something came unasked: it would be taken for the next reply."""
+        data = self.wire.receive_now(4096)
+        if data == b"":
+            raise BackendUnavailable("closed the connection")
+        self._replies.receive(data or b"")
+        if not self._replies.empty:
+            reply = self._replies.next_reply()
+            said_421 = isinstance(reply, ReceivedReply) and reply.code == 421
+            raise BackendUnavailable("said 421" if said_421 else "spoke unasked")
 
     async def hello(self) -> ReceivedReply:
         """Say EHLO under our own name."""

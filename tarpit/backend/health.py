@@ -4,22 +4,34 @@ A plain probe (EHLO, QUIT) at the start and every TARPIT_HEALTH_EVERY. The relay
 stranger, under an address of the documentation network (RFC 5737), and asks for a recipient at a
 foreign domain: a backend that takes it trusts our address, and we would be an open relay. It is made
 again whenever a backend comes back. No message is ever sent.
+
+Both take a slot as sessions do, behind all of them, so that a backend sees no connection beyond its cap.
+While the cap is used up nothing is asked, and what is known of the backend stays: whoever has the slots
+finds out what it is like, and gives them back. Rejected: calling it up because it is full. A slot is
+taken before the dial, and a backend that swallows every SYN is full, too.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 
+import trio
+
 from scoring.verdict import HostName, HostState
 from tarpit.backend.dial import Line
 from tarpit.backend.introduce import Introduction
-from tarpit.backend.pool import Backend, Pool, connect
+from tarpit.backend.pool import Backend, NoSlot, Pool, connect
+from tarpit.backend.slots import Purpose
 from tarpit.errors import BackendUnavailable
 from tarpit.smtp.keywords import offered
 from tarpit.smtp.replies import ReceivedReply
 
 STRANGER: Final = Introduction(ip_address("192.0.2.1"), 25, HostName(None, HostState.NONE))
+NEXT_HOP: Final = ("192.0.2.2", 25)  # where it says it has connected to
+PATIENCE: Final = 1.0  # seconds for a slot: the next probe comes soon
 STRANGER_HELO: Final = b"EHLO stranger.invalid\r\n"
 
 
@@ -40,13 +52,15 @@ class RelayAnswer:
 
 
 async def probe(pool: Pool, backend: Backend) -> str:
-    """Ask a backend for its keywords and note whether it is up. Return the reason when it is not, else ""."""
+    """Ask a backend for its keywords and note whether it is up. Return the reason when it is not, else "".
+
+    Without a slot nothing is noted, and the reason is that one.
+    """
     try:
-        line = await connect(pool, backend, STRANGER, ("192.0.2.2", 25))
-        try:
+        async with _stranger(pool, backend) as line:
             ehlo = await line.hello()
-        finally:
-            await line.quit()
+    except NoSlot as full:
+        return str(full)
     except BackendUnavailable as unavailable:
         backend.up = False
         return str(unavailable)
@@ -58,13 +72,28 @@ async def probe(pool: Pool, backend: Backend) -> str:
 async def test_relay(pool: Pool, backend: Backend, recipient: str) -> RelayAnswer:
     """Try *recipient*, at a foreign domain, as a stranger."""
     try:
-        line = await connect(pool, backend, STRANGER, ("192.0.2.2", 25))
-        try:
+        async with _stranger(pool, backend) as line:
             return await _try(line, recipient)
-        finally:
-            await line.quit()
     except BackendUnavailable as unavailable:
         return RelayAnswer(Relays.UNKNOWN, str(unavailable))
+
+
+@asynccontextmanager
+async def _stranger(pool: Pool, backend: Backend) -> AsyncIterator[Line]:
+    """Yield a connection of the stranger's; raises `NoSlot` where none may be opened now."""
+    slots = None
+    with trio.move_on_after(PATIENCE):
+        slots = await pool.queue.take([backend.slots], Purpose.PROBE)
+    if slots is None:
+        raise NoSlot("all its connections are in use, nothing was asked")
+    try:
+        line = await connect(pool, backend, STRANGER, NEXT_HOP)
+        try:
+            yield line
+        finally:
+            await line.quit()
+    finally:
+        pool.queue.give_back(slots, Purpose.PROBE)
 
 
 async def _try(line: Line, recipient: str) -> RelayAnswer:

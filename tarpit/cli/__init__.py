@@ -7,7 +7,7 @@ from typing import Final
 
 import typer
 
-from tarpit.cli import check, demo, explain, run, settings
+from tarpit.cli import check, demo, explain, run, settings, zone
 from tarpit.cli.options import telling_faults
 
 __all__ = ["app"]
@@ -22,3 +22,4 @@ app.command("check")(telling_faults(check.command))
 app.command("settings")(telling_faults(settings.command))
 app.command("explain")(telling_faults(explain.command))
 app.command("demo")(telling_faults(demo.command))
+app.add_typer(zone.app, name="zone")

@@ -8,17 +8,20 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
+from itertools import groupby
 from typing import Final
 
 import trio
 import typer
 
-from scoring.resolve import Answer, Resolver, Status
+from scoring.resolve import Resolver
+from scoring.testpoints import Health
 from tarpit.choices import Introduce, TlsMode
+from tarpit.cli import zone
 from tarpit.cli.options import EnvFile, Json
 from tarpit.defaults import SPARE_DESCRIPTORS, descriptor_limit
 from tarpit.destinations import BackendAddress
@@ -26,7 +29,6 @@ from tarpit.observe.log import safe
 from tarpit.settings import Settings, load
 from tarpit.units import Address, format_address
 
-PATIENCE: Final = 10.0  # seconds for a zone's two test points: more than once asked, unlike in a session
 LONGEST_BANNER: Final = 4096
 # PROXY protocol v2, command LOCAL: a connection of our own, for nobody
 PROXY_LOCAL: Final = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
@@ -65,13 +67,12 @@ async def look(settings: Settings) -> list[Check]:
     far: list[Callable[[], Awaitable[Check]]] = [
         partial(look_at_backend, backend, settings) for backend in settings.backends
     ]
-    zones = dict.fromkeys(zone.name for zone in settings.dnsbl_zones)
-    far += [partial(look_at_zone, resolver, zone) for zone in zones]
     return [
         *look_at_settings(settings),
         *(look_at_port(address) for address in settings.listen),
         look_at_descriptors(settings),
         *await _all(far),
+        *await look_at_zones(settings, resolver),
     ]
 
 
@@ -180,31 +181,22 @@ async def _greeting(stream: trio.SocketStream, backend: BackendAddress) -> bytes
     return banner
 
 
-async def look_at_zone(resolver: Resolver, zone: str) -> Check:
-    """Return whether *zone* works: it lists 127.0.0.2 and not 127.0.0.1 (RFC 5782, section 5)."""
-    what, until = f"zone {zone}", trio.current_time() + PATIENCE
-    listed = await resolver.query(f"2.0.0.127.{zone}", "A", until=until)
-    unlisted = await resolver.query(f"1.0.0.127.{zone}", "A", until=until)
-    return Check(what, *judge_zone(listed, unlisted))
+async def look_at_zones(settings: Settings, resolver: Resolver) -> list[Check]:
+    """Return for each zone whether it would be asked: it must pass its own test (RFC 5782, section 5)."""
+    # imported here: the other commands do not need the path of a session
+    from tarpit.classify import scoring_config  # noqa: PLC0415
+
+    tested = await zone.look(scoring_config(settings), resolver)
+    groups = groupby(tested, key=lambda result: result.zone)
+    return [judge_zone(shown, list(results)) for shown, results in groups]
 
 
-def judge_zone(listed: Answer, unlisted: Answer) -> tuple[State, str]:
-    """Return what the answers for 127.0.0.2 and 127.0.0.1 say of their zone."""
-    if unlisted.status is Status.FOUND:
-        return State.FAIL, "lists 127.0.0.1, and so perhaps the world: take it out of TARPIT_DNSBL_ZONES"
-    if Status.UNKNOWN in {listed.status, unlisted.status}:
-        why = listed.why if listed.status is Status.UNKNOWN else unlisted.why
-        return State.WARN, f"{safe(why)}: it has no opinion on anybody; see TARPIT_DNS_SERVERS"
-    if listed.status is Status.NOTHING:
-        return State.FAIL, "does not list 127.0.0.2: retired, mistyped, or refused to this resolver"
-    refused = [address for address in listed.addresses if not _is_listing(address)]
-    if refused:
-        return (
-            State.FAIL,
-            f"answers {safe(', '.join(refused))}: it refuses this resolver, or the name is rewritten",
-        )
-    return State.OK, f"lists 127.0.0.2 ({safe(', '.join(listed.addresses))}) and not 127.0.0.1"
-
-
-def _is_listing(address: str) -> bool:
-    return address.startswith("127.") and not address.startswith("127.255.255.")
+def judge_zone(shown: str, results: Sequence[zone.Outcome]) -> Check:
+    """Return what the tests of one zone come to. A silent one is as good as none, and does no harm."""
+    what = f"zone {shown}"
+    if not zone.failed(results):
+        return Check(what, State.OK, next(result.why for result in results if result.usable))
+    told = "; ".join(dict.fromkeys(result.why for result in results if not result.usable))
+    if any(result.health is Health.SILENT for result in results):
+        return Check(what, State.WARN, f"{told}: it has no opinion on anybody; see TARPIT_DNS_SERVERS")
+    return Check(what, State.FAIL, f"{told}: take it out of the settings, or see why it does so")

@@ -13,13 +13,12 @@ import trio
 import typer
 
 from scoring.resolve import Resolver
-from scoring.score import Scorer
-from scoring.verdict import Address, Finding, Result, Verdict, to_address
+from scoring.score import Peer, Scorer
+from scoring.verdict import Address, Finding, Verdict, to_address
 from tarpit.choices import Mode
 from tarpit.cli.options import EnvFile, Json
-from tarpit.policy import choose_treatment
+from tarpit.policy import choose_treatment, explain_pace
 from tarpit.settings import Settings, load
-from tarpit.units import Network
 
 ROW = "{:>6}  {:<28}  {:<10}  {:>8}  {}"
 
@@ -40,38 +39,24 @@ def command(
     verdict = trio.run(judge, settings, address, helo, mail_from)
     treatment = choose_treatment(verdict).value
     answer = as_json(address, verdict, treatment)
-    print(json.dumps(answer, indent=2) if json_ else as_text(address, verdict, treatment, settings.mode))
+    if json_:
+        print(json.dumps(answer, indent=2))
+        return
+    print(as_text(address, verdict, treatment, settings.mode))
+    # imported here: the other commands do not need the path of a session
+    from tarpit.services import patience_of  # noqa: PLC0415
+
+    print("\n".join(f"  {line}" for line in explain_pace(verdict, patience_of(settings))))
 
 
 async def judge(settings: Settings, address: Address, helo: str | None, mail_from: str | None) -> Verdict:
-    """Return the verdict, as `classify` would reach it without a session."""
+    """Return the verdict, as a session would reach it: what the peer does itself is not known here."""
     # imported here: the other commands do not need the path of a session
-    from tarpit.classify import scoring_config  # noqa: PLC0415
+    from tarpit.classify import Classifier, Lists, scoring_config  # noqa: PLC0415
 
-    config = scoring_config(settings)
-    if (known := _by_network(settings, address)) is not None:
-        return Verdict((known,), config.suspect_at, config.hold_at)
-    scorer = Scorer(config, Resolver(settings.dns_servers))
-    verdict = await scorer.score_connection(address)
-    if helo is None and mail_from is None:
-        return verdict
-    until = trio.current_time() + config.wait
-    findings = await scorer.score_mail(address, helo=helo or "", mail_from=mail_from or "", until=until)
-    return verdict.with_findings(*findings)
-
-
-def _by_network(settings: Settings, address: Address) -> Finding | None:
-    """Return what the operator's own lists say, the allowlist first; after either nobody is asked."""
-    if network := _holding(settings.allow, address):
-        return Finding("allowlist", Result.PASS, 0.0, f"{network} is in TARPIT_ALLOW: never scored")
-    if network := _holding(settings.deny, address):
-        why = f"{network} is in TARPIT_DENY"
-        return Finding("denylist", Result.LISTED, settings.score_hold, why, conduct=True)
-    return None
-
-
-def _holding(networks: tuple[Network, ...], address: Address) -> Network | None:
-    return next((network for network in networks if address in network), None)
+    scorer = Scorer(scoring_config(settings), Resolver(settings.dns_servers))
+    known = Classifier(Lists(settings), scorer).known(address)
+    return known or await scorer.score(Peer(address, helo, mail_from))
 
 
 def as_json(address: Address, verdict: Verdict, treatment: str) -> dict[str, object]:

@@ -106,14 +106,14 @@ async def perform(seconds: float | None, environ: Mapping[str, str], tell: Calla
 async def act(settings: Settings, door: socket.socket, ledger: Ledger, seconds: float | None) -> None:
     """Run the proxy and the peers for *seconds*, or until interrupted; then stop the proxy in its own way."""
     log: FilteringBoundLogger = structlog.wrap_logger(structlog.PrintLogger(), processors=[ledger.log])
-    stopping = trio.Event()
+    orders = worker.Orders()
     async with trio.open_nursery() as peers:
         async with trio.open_nursery() as proxy:
-            await proxy.start(partial(worker.serve, settings, [door], log, stopping=stopping))
+            await proxy.start(partial(worker.serve, settings, [door], log, orders=orders))
             peers.start_soon(send_waves, CAST, partial(ledger.watch, door.getsockname()))
             await wait_interrupted(seconds)
             ledger.over = True
-            stopping.set()
+            orders.stop.set()
         peers.cancel_scope.cancel()
 
 

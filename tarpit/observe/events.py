@@ -87,12 +87,13 @@ def worker_started(
 def sessions_full(
     log: Log,
     *,
-    peer: Annotated[str, "address of the peer that was told 421 4.3.2"],
+    peer: Annotated[str, "address of the last peer that heard 421"],
     limit: Annotated[str, "the variable whose limit is reached"],
     sessions: Annotated[int, "sessions that count against it"],
+    refused: Annotated[int, "peers that heard so since the last such line"],
 ) -> Warn:
-    """A cap is reached. Written at most once a second; `session.closed` tells of each peer."""
-    log.warning("sessions.full", peer=peer, limit=limit, sessions=sessions)
+    """A cap is reached: 421 4.3.2 where we are full, 4.7.0 for theirs. A line in 10 s for each limit."""
+    log.warning("sessions.full", peer=peer, limit=limit, sessions=sessions, refused=refused)
 
 
 def accept_backoff(
@@ -153,7 +154,48 @@ def backend_lost(
     log.warning("backend.lost", backend=backend, reason=safe(reason))
 
 
+# --- scoring
+
+
+def zone_tested(
+    log: Log,
+    *,
+    zone: Annotated[str, "the DNSBL zone, an API key in its name masked"],
+    usable: Annotated[bool, "whether it is asked from now on"],
+    reason: Annotated[str, "why not: a self-test that failed (RFC 5782 section 5), silence"] = "",
+) -> Warn:
+    """A zone is set aside, or is back. Meanwhile it has no opinion, and nobody waits for it."""
+    log.warning("zone.tested", zone=zone, usable=usable, reason=safe(reason, 200))
+
+
+def lists_loaded(
+    log: Log,
+    *,
+    allow: Annotated[int, "networks in TARPIT_ALLOW, files included"],
+    deny: Annotated[int, "networks in TARPIT_DENY, files included"],
+) -> Info:
+    """The operator's lists have been read, at the start or again at HUP."""
+    log.info("lists.loaded", allow=allow, deny=deny)
+
+
+def lists_kept(log: Log, *, message: Annotated[str, "what is wrong, with file and line"]) -> Error:
+    """The operator's lists could not be read again; those read before stay in force."""
+    log.error("lists.kept", message=message)
+
+
 # --- sessions
+
+
+def message_ambiguous(
+    log: Log,
+    *,
+    id: Annotated[str, "the session"],  # noqa: A002 - the field's name
+    backend: BackendName,
+    reason: Annotated[str, "what happened, bounded and escaped"],
+    reply: Annotated[str | bytes, "the backend's reply to the end of data, if one came"] = "",
+) -> Warn:
+    """It is not known on both sides whether a message was taken: the sender may send it once more."""
+    log.warning("message.ambiguous", id=id, backend=backend, reason=safe(reason), reply=safe(reply))
 
 
 def session_opened(
@@ -184,12 +226,13 @@ def session_closed(
     helo: Annotated[str | bytes, "HELO name, bounded and escaped"] = "",
     verdict: Annotated[str, "`clean`, `suspect`, `hostile`, or `unscored` where nobody asked"] = "unscored",
     score: Annotated[float, "points"] = 0.0,
-    findings: Annotated[Iterable[Finding], "each with `signal`, `result`, `points`, `why` and `ms`"] = (),
+    findings: Annotated[Iterable[Finding], "each with `signal`, `result`, `points`, `why` `ms`, `age`"] = (),
     treatment: Annotated[str, "what was done: `pass`, `slow`, `hold`"] = "pass",
     would_be: Annotated[str, "the treatment that `enforce` mode gives; differs in `observe` mode"] = "pass",
     seconds: Annotated[float, "from accept to close"] = 0.0,
     held_seconds: Annotated[float, "of these, added by us"] = 0.0,
     dripped_bytes: Annotated[int, "bytes of replies sent at a pace"] = 0,
+    backend_seconds: Annotated[float, "seconds for which a backend's connection was kept"] = 0.0,
     pregreet: Annotated[bool, "whether the peer spoke before the banner"] = False,
     phase: Annotated[str, "the last state of the dialogue that was reached"] = "",
     ended: Annotated[
@@ -227,6 +270,7 @@ def session_closed(
         seconds=round(seconds, 3),
         held_seconds=round(held_seconds, 3),
         dripped_bytes=dripped_bytes,
+        backend_seconds=round(backend_seconds, 3),
         pregreet=pregreet,
         phase=phase,
         ended=ended,
@@ -251,4 +295,5 @@ def _finding(finding: Finding) -> dict[str, str | float]:
         "points": finding.points,
         "why": safe(finding.why, 200),
         "ms": round(finding.seconds * 1000, 1),
+        "age": round(finding.age, 1),
     }

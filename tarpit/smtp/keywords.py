@@ -11,6 +11,8 @@ about both hops), ETRN, BURL, VRFY, EXPN, HELP and every X-keyword.
 Not here: keywords of our own, and whether a backend that has changed its keywords may still be used.
 """
 
+import re
+from collections.abc import Sequence
 from typing import Final
 
 from tarpit.smtp.replies import Reply
@@ -27,13 +29,12 @@ PASSED: Final = frozenset(
         b"LIMITS",  # RFC 9422
     }
 )
+_SIZE: Final = re.compile(rb"SIZE(?: +([0-9]{1,20}))? *", re.IGNORECASE)
 
 
-def shown(ehlo: Reply, *, pipelining: bool, starttls: bool) -> bytes:
-    """Return the reply to EHLO less what may not be shown; unchanged, to the byte, when all of it may."""
-    if not ehlo.positive:
-        return ehlo.encode()
-    lines = (ehlo.lines[0], *offered(ehlo, pipelining=pipelining, starttls=starttls))
+def shown(ehlo: Reply, keywords: tuple[bytes, ...]) -> bytes:
+    """Return the reply to EHLO with *keywords* alone; unchanged, to the byte, when those are all it has."""
+    lines = (ehlo.lines[0], *keywords)
     return ehlo.encode() if lines == ehlo.lines else Reply(ehlo.code, lines).encode()
 
 
@@ -43,3 +44,18 @@ def offered(ehlo: Reply, *, pipelining: bool = False, starttls: bool = False) ->
         return ()
     allowed = PASSED | ({b"PIPELINING"} if pipelining else set()) | ({b"STARTTLS"} if starttls else set())
     return tuple(line for line in ehlo.lines[1:] if line.partition(b" ")[0].upper() in allowed)
+
+
+def common(shown_by: Sequence[Sequence[bytes]], *, largest: int | None = None) -> tuple[bytes, ...]:
+    """Return the keyword lines that all of them showed; SIZE is the smallest of theirs and *largest*."""
+    if not shown_by:
+        return ()
+    smallest = min(filter(None, (*map(_size, shown_by), largest)), default=0)
+    size = b"SIZE %d" % smallest if smallest else b"SIZE"
+    as_one = [tuple(size if _SIZE.fullmatch(w) else w for w in s) for s in shown_by]
+    return tuple(word for word in as_one[0] if all(word in others for others in as_one[1:]))
+
+
+def _size(lines: Sequence[bytes]) -> int:
+    """Return the largest message in bytes; 0 means that none is too large (RFC 1870 section 4)."""
+    return next((int(match[1] or 0) for match in map(_SIZE.fullmatch, lines) if match), 0)

@@ -58,6 +58,12 @@ class Lines:
         """Whether a QUIT is among the lines not yet given out."""
         return any(line.strip().upper() == b"QUIT" for line in self._buffer.split(b"\n")[:-1])
 
+    def peek(self) -> bytes | None:
+        """Return the next line, which stays where it is; None when there is no whole and sound one."""
+        end = self._buffer.find(b"\r\n", 0, LIMIT)
+        sound = end >= 0 and self._skipped < 0 and b"\n" not in self._buffer[:end]
+        return bytes(self._buffer[:end]) if sound else None
+
     def next_line(self) -> bytes | LineFault | None:
         """Return the next line without its CRLF, or a fault, or None when more is needed."""
         if self._dead:

@@ -9,7 +9,7 @@ It says what it heard and moves the state; the sockets are `tarpit.relay`.
 
 from tarpit.smtp.commands import Command, Verb
 from tarpit.smtp.dialogue import Dialogue, Heard
-from tarpit.smtp.keywords import shown
+from tarpit.smtp.keywords import offered, shown
 from tarpit.smtp.lines import LineFault
 from tarpit.smtp.replies import ReceivedReply, Reply, ReplyFault, ReplyReader
 from tarpit.smtp.server import NO_STARTTLS, refusal
@@ -33,7 +33,7 @@ class Observer:
         """Return the answer to what may not go on to the backend, or None when it may."""
         if not isinstance(heard, LineFault) and heard.verb is Verb.STARTTLS and not self.starttls:
             return NO_STARTTLS
-        return refusal(heard)
+        return self.dialogue.excess(heard) or refusal(heard)
 
     def refused(self, heard: Heard, reply: Reply) -> None:
         """Take note that we answered *heard* ourselves."""
@@ -74,7 +74,9 @@ class Observer:
             return ReplyFault(f"a {reply.code} to DATA")
         self.dialogue.settle(command, reply.code)
         if command.verb is Verb.EHLO and reply.code < 400:
-            return shown(reply, pipelining=self.pipelining, starttls=self.starttls)
+            words = offered(reply, pipelining=self.pipelining, starttls=self.starttls)
+            self.dialogue.keywords = words
+            return shown(reply, words)
         return reply.raw
 
     def replied_to_content(self, reply: ReceivedReply) -> bytes | ReplyFault:

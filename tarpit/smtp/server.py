@@ -1,6 +1,6 @@
 """Our own half of a dialogue: what we answer a peer who has no backend.
 
-`judge` gives the reply to a command, or None where only the backend may answer (RCPT, STARTTLS);
+`judge` gives the reply to a command, or None where only the backend may answer (RCPT, DATA, STARTTLS);
 `settle` moves the dialogue once a reply was decided. Nothing is sent or waited for here; how
 slowly it is said is not known here. RFC 5321; enhanced codes by RFC 3463.
 """
@@ -8,7 +8,7 @@ slowly it is said is not known here. RFC 5321; enhanced codes by RFC 3463.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from tarpit.smtp.commands import Command, Hello, Mail, Malformed, Rcpt, SyntaxFault, Verb
+from tarpit.smtp.commands import Hello, Mail, Malformed, Rcpt, SyntaxFault, Verb
 from tarpit.smtp.dialogue import Dialogue, Heard
 from tarpit.smtp.lines import LineFault
 from tarpit.smtp.replies import Reply
@@ -65,50 +65,47 @@ def refusal(heard: Heard) -> Reply | None:
 
 
 class Server:
-    """The answers of our half, under a host name and with the EHLO keywords we may show."""
+    """The answers of our half, under a host name and with the EHLO keywords we may show; for any dialogue."""
 
-    __slots__ = ("_hostname", "_keywords", "_known", "dialogue")
+    __slots__ = ("_hello", "_known", "banner", "keywords")
 
-    def __init__(self, dialogue: Dialogue, *, hostname: str, keywords: Sequence[bytes] = ()) -> None:
-        self.dialogue = dialogue
-        self._hostname = hostname.encode("ascii", "replace")
-        self._keywords = tuple(keywords)
+    def __init__(self, *, hostname: str, keywords: Sequence[bytes] = ()) -> None:
+        name = hostname.encode("ascii", "replace")
+        self.keywords = tuple(keywords)
+        self.banner = Reply(220, (name + b" ESMTP",)).encode()
+        self._hello = {V.HELO: Reply(250, (name,)), V.EHLO: Reply(250, (name, *self.keywords))}
         self._known = frozenset(keyword.partition(b" ")[0].upper() for keyword in keywords)
 
-    def banner(self) -> Reply:
-        """Return our banner."""
-        return Reply(220, (self._hostname + b" ESMTP",))
-
-    def judge(self, heard: Heard) -> Reply | None:
-        """Return our reply to *heard*, or None where the backend's is wanted (RCPT, STARTTLS)."""
-        refused = refusal(heard)
+    def judge(self, dialogue: Dialogue, heard: Heard) -> Reply | None:
+        """Return our reply to *heard*, or None where more than we know is wanted (RCPT, DATA, STARTTLS)."""
+        refused = dialogue.excess(heard) or refusal(heard)
         if refused is not None:
             return refused
         assert not isinstance(heard, LineFault | Malformed)
-        if not in_order(self.dialogue.state, heard.verb):
-            return PLAIN[V.DATA] if self._lacks_recipients(heard) else OUT_OF_ORDER
+        if not in_order(dialogue.state, heard.verb):
+            lacks_recipients = heard.verb is V.DATA and dialogue.state is State.MAIL
+            return PLAIN[V.DATA] if lacks_recipients else OUT_OF_ORDER
         match heard:
-            case Hello(verb=V.EHLO):
-                return Reply(250, (self._hostname, *self._keywords))
             case Hello():
-                return Reply(250, (self._hostname,))
+                return self._hello[heard.verb]
             case Mail() | Rcpt() if heard.spaced:
                 return SYNTAX[SyntaxFault.BAD_ARGUMENT]
             case Mail():
                 return self._judge_mail(heard)
             case Rcpt():
                 return None
+            case _ if heard.verb is V.DATA:
+                return None
             case _ if heard.verb is V.STARTTLS:
                 return None if b"STARTTLS" in self._known else NO_STARTTLS
             case _:
                 return PLAIN[heard.verb]
 
-    def settle(self, heard: Heard, reply: Reply) -> None:
+    def settle(self, dialogue: Dialogue, heard: Heard, reply: Reply) -> None:
         """Take note of the reply that was decided on."""
-        self.dialogue.settle(heard, reply.code)
-
-    def _lacks_recipients(self, heard: Command) -> bool:
-        return heard.verb is V.DATA and self.dialogue.state is State.MAIL
+        dialogue.settle(heard, reply.code)
+        if isinstance(heard, Hello) and not reply.refused:
+            dialogue.keywords = self.keywords if heard.verb is V.EHLO else ()
 
     def _judge_mail(self, mail: Mail) -> Reply:
         for parameter in mail.parameters:

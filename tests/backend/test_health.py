@@ -1,15 +1,20 @@
 """Probes and the relay test, against a scripted backend."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
 
 from tarpit.backend import health
 from tarpit.backend.health import Relays
 from tarpit.backend.pool import Pool
+from tarpit.backend.slots import Purpose
 from tarpit.destinations import BackendAddress
 from tarpit.poller import Poller
-from tests.support.backend import Answer, Does, fake_backend
+from tests.support.backend import Answer, Does, FakeBackend, fake_backend
 from tests.support.wires import DIALLING, running
 
 
@@ -57,3 +62,63 @@ async def test_relay_test(answers: Mapping[str, Answer], result: Relays) -> None
         await backend.wait_closed(1)
         assert answer.result is result
         assert b"DATA" not in backend.connections[0].commands
+
+
+@asynccontextmanager
+async def one_slot() -> AsyncIterator[tuple[Pool, FakeBackend]]:
+    """Yield the pool of a backend that takes one connection."""
+    poller = Poller()
+    async with running(poller.run), fake_backend() as backend:
+        yield Pool((BackendAddress(*backend.address, max=1),), poller, DIALLING, queue=5), backend
+
+
+async def test_nothing_is_asked_beyond_the_cap(autojump_clock: MockClock) -> None:
+    """A backend whose connections are all in use gets no probe on top; what is known of it stays."""
+    async with one_slot() as (pool, backend):
+        known = pool.backends[0]
+        await pool.queue.take([known.slots], Purpose.JOIN)
+        for known.up in (None, True, False):
+            before, began = known.up, trio.current_time()
+            assert "in use" in await health.probe(pool, known)
+            assert known.up is before
+            assert trio.current_time() - began == health.PATIENCE
+        answer = await health.test_relay(pool, known, "somebody@elsewhere.example")
+        assert (answer.result, known.slots.taken) == (Relays.UNKNOWN, 1)
+        assert not backend.connections
+
+
+async def test_a_probe_waits_behind_mail(autojump_clock: MockClock) -> None:
+    """A slot that comes free in time is a session's first, and the probe's after it."""
+    async with one_slot() as (pool, backend), trio.open_nursery() as nursery:
+        known, order = pool.backends[0], list[str]()
+        await pool.queue.take([known.slots], Purpose.JOIN)
+
+        async def look() -> None:
+            assert await health.probe(pool, known) == ""
+            order.append("probe")
+
+        async def serve() -> None:
+            await pool.queue.take([known.slots], Purpose.JOIN)
+            order.append("mail")
+            assert not backend.connections
+            pool.queue.give_back(known.slots, Purpose.JOIN)
+
+        nursery.start_soon(look)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(serve)
+        await trio.testing.wait_all_tasks_blocked()
+        pool.queue.give_back(known.slots, Purpose.JOIN)
+    assert order == ["mail", "probe"]
+    assert known.slots.taken == 0
+
+
+@pytest.mark.parametrize("answers", [{}, {"BANNER": Does.CLOSE}, {"EHLO": Does.RESET}], ids=str)
+async def test_a_slot_comes_back(answers: Mapping[str, Answer]) -> None:
+    """However a probe ends, its slot is free again."""
+    async with one_slot() as (pool, backend):
+        backend.answers |= answers
+        for _ in range(3):
+            await health.probe(pool, pool.backends[0])
+            await health.test_relay(pool, pool.backends[0], "somebody@elsewhere.example")
+        assert pool.backends[0].slots.taken == 0
+        assert len(backend.connections) == 6

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 from typer.testing import CliRunner
 
-from scoring.resolve import Answer, Status
+from scoring.testpoints import Form, Health
 from tarpit.cli import app
 from tarpit.cli.check import (
     Check,
@@ -24,17 +24,10 @@ from tarpit.cli.check import (
     look_at_port,
     look_at_settings,
 )
+from tarpit.cli.zone import Outcome
 from tarpit.settings import Settings, load
 
 Backend = Callable[[trio.SocketStream], Awaitable[None]]
-
-
-def found(*addresses: str) -> Answer:
-    return Answer(Status.FOUND, addresses=addresses)
-
-
-NOTHING = Answer(Status.NOTHING, "no such name")
-SILENCE = Answer(Status.UNKNOWN, "no answer in time")
 
 
 @asynccontextmanager
@@ -171,22 +164,18 @@ def test_odd_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("listed", "unlisted", "state", "words"),
+    ("outcome", "state"),
     [
-        pytest.param(found("127.0.0.2"), NOTHING, State.OK, "lists 127.0.0.2", id="works"),
-        pytest.param(found("127.0.0.2"), found("127.0.0.2"), State.FAIL, "the world", id="lists the world"),
-        pytest.param(NOTHING, NOTHING, State.FAIL, "retired", id="retired"),
-        pytest.param(SILENCE, NOTHING, State.WARN, "no answer in time", id="silent"),
-        pytest.param(found("127.0.0.2"), SILENCE, State.WARN, "no answer in time", id="half silent"),
-        pytest.param(found("127.255.255.254"), NOTHING, State.FAIL, "refuses", id="refuses this resolver"),
-        pytest.param(found("198.51.100.7"), NOTHING, State.FAIL, "rewritten", id="rewritten by the resolver"),
+        pytest.param(Outcome("z", Form.IPV4, Health.GOOD, True, "in order"), State.OK, id="works"),
+        pytest.param(Outcome("z", Form.IPV4, Health.WRONG, False, "lists all"), State.FAIL, id="the world"),
+        pytest.param(Outcome("z", Form.IPV4, Health.SILENT, False, "silent"), State.WARN, id="silent"),
     ],
 )
-def test_zone(listed: Answer, unlisted: Answer, state: State, words: str) -> None:
-    """A zone's two test points tell whether it works (RFC 5782, section 5)."""
-    judged, message = judge_zone(listed, unlisted)
-    assert judged is state
-    assert words in message
+def test_zone(outcome: Outcome, state: State) -> None:
+    """What a zone's test points tell of it (RFC 5782, section 5) is told of the zone."""
+    check = judge_zone("z", [outcome])
+    assert (check.what, check.state) == ("zone z", state)
+    assert outcome.why in check.message
 
 
 async def test_zones_and_backends_at_once(autojump_clock: MockClock) -> None:

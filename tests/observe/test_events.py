@@ -63,7 +63,14 @@ def test_session_closed_tells_the_whole_story() -> None:
     assert line["helo"] == r"evil\x0d\x0ahost"
     assert line["reverse_path"] == ""
     assert line["findings"] == [
-        {"signal": "dnsbl:zen.example", "result": "listed", "points": 4.0, "why": "127.0.0.2", "ms": 12.3}
+        {
+            "signal": "dnsbl:zen.example",
+            "result": "listed",
+            "points": 4.0,
+            "why": "127.0.0.2",
+            "ms": 12.3,
+            "age": 0.0,
+        }
     ]
 
 

@@ -123,13 +123,13 @@ def test_server_answers_whatever_comes(data: bytes, state: State) -> None:
     """Garbage gets a reply, never an exception; our half alone never asks for content."""
     dialogue = Dialogue()
     dialogue.state = state
-    server = Server(dialogue, hostname="mx.example", keywords=(b"SIZE", b"STARTTLS"))
+    server = Server(hostname="mx.example", keywords=(b"SIZE", b"STARTTLS"))
     for line in commands_of(dialogue, data):
         heard = parse(line) if isinstance(line, bytes) else line
-        reply = server.judge(heard)
+        reply = server.judge(dialogue, heard)
         if reply is not None:
             assert reply.code // 100 != 3
-            server.settle(heard, reply)
+            server.settle(dialogue, heard, reply)
     assert dialogue.state not in {State.DATA, State.RCPT, State.OPAQUE}
 
 

@@ -4,15 +4,19 @@ Where datagrams fly the clock is real: an autojump clock does not see them and j
 """
 
 import math
+import socket
 from pathlib import Path
 
+import dns.message
 import dns.resolver
+import dns.rrset
 import pytest
 import trio
 from trio.testing import MockClock
 
 from scoring import resolve
-from scoring.resolve import Answer, Resolver, Status
+from scoring.resolve import TOO_LATE, Answer, Resolver, Status, read_message
+from tests.support.dns_faults import faulty
 from tests.support.dns_zone import serving
 
 
@@ -20,6 +24,7 @@ def soon(seconds: float = 5) -> float:
     return trio.current_time() + seconds
 
 
+@pytest.mark.parametrize("way", ["both", "dnspython"])
 @pytest.mark.parametrize(
     ("name", "kind", "answer"),
     [
@@ -29,6 +34,7 @@ def soon(seconds: float = 5) -> float:
         ("mail.example", "MX", Answer(Status.FOUND, exchanges=((0, "."), (10, "mx.example")))),
         ("1.2.0.192.in-addr.arpa", "PTR", Answer(Status.FOUND, names=("mail.example", r"e\013vil.example"))),
         ("alias.example", "A", Answer(Status.FOUND, addresses=("192.0.2.1", "192.0.2.2"))),
+        ("nobody.example", "SPF", Answer(Status.NOTHING, "no such name")),
         ("mail.example", "SPF", Answer(Status.NOTHING, "no SPF record")),
         ("nobody.example", "A", Answer(Status.NOTHING, "no such name")),
         ("gone.example", "A", Answer(Status.NOTHING, "no such name")),
@@ -40,8 +46,10 @@ def soon(seconds: float = 5) -> float:
         (r"bad\999.example", "A", Answer(Status.NOTHING, "not a DNS name")),
     ],
 )
-async def test_query(name: str, kind: str, answer: Answer) -> None:
-    """Each thing that DNS does becomes one typed answer; nothing is raised."""
+async def test_query(name: str, kind: str, answer: Answer, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thing that DNS does becomes one typed answer, the same on both ways to it; nothing is raised."""
+    if way == "dnspython":
+        monkeypatch.setattr(resolve, "encode_question", lambda name, kind: None)
     records = {
         ("mail.example", "A"): ["192.0.2.1", "192.0.2.2"],
         ("mail.example", "AAAA"): ["2001:db8::1"],
@@ -79,16 +87,16 @@ async def test_silent_server(trouble: str) -> None:
 async def test_servers_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A caller with all the time in the world is told when every try has been in vain."""
     monkeypatch.setattr(resolve, "ALL_TRIES", 0.2)
-    async with serving({("quiet.example", "A"): "SILENT"}) as zone:
-        answer = await Resolver([zone.address]).query("quiet.example", "A", until=math.inf)
+    async with serving({("quiet.example", "SPF"): "SILENT"}) as zone:
+        answer = await Resolver([zone.address]).query("quiet.example", "SPF", until=math.inf)
         assert answer == Answer(Status.UNKNOWN, "no answer in time")
 
 
 async def test_no_servers() -> None:
     """DNS-02: with no server at all nothing is known, at once."""
-    assert await Resolver([]).query("mail.example", "A", until=soon()) == Answer(
-        Status.UNKNOWN, "NoNameservers"
-    )
+    for kind, why in (("A", "no server"), ("SPF", "NoNameservers")):
+        answer = await Resolver([]).query("mail.example", kind, until=soon())
+        assert answer == Answer(Status.UNKNOWN, why)
 
 
 def test_system_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -98,7 +106,7 @@ def test_system_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         raise dns.resolver.NoResolverConfiguration
 
     monkeypatch.setattr(dns.resolver.BaseResolver, "read_resolv_conf", unconfigured)
-    assert [str(server) for server in Resolver()._dns.nameservers] == ["Do53:127.0.0.1@53"]
+    assert Resolver()._servers == (("127.0.0.1", 53),)
 
 
 @pytest.mark.parametrize("name", ["mail.example", "nobody.example", "empty.example", "sick.example"])
@@ -112,43 +120,98 @@ async def test_remembered(name: str) -> None:
     async with serving(records) as zone:
         resolver = Resolver([zone.address])
         first = await resolver.query(name, "A", until=soon())
-        assert await resolver.query(name.upper() + ".", "A", until=soon()) is first
+        assert await resolver.query(name.upper() + ".", "A", until=soon()) == first
         assert zone.asked == [(name, "A")]
+
+
+async def test_unusual_answer_is_dnspythons() -> None:
+    """A reply that is out of the ordinary is asked for again, and read by dnspython."""
+    async with faulty() as server:
+        answer = await Resolver([server.address]).query("a.lower-case.test", "A", until=soon())
+        assert answer == Answer(Status.FOUND, addresses=("127.0.0.2",))
+        assert len(server.asked) == 2
+
+
+def test_answer_of_another_class() -> None:
+    """DNS-12: records of class CHAOS are no answer, and no proof that there is none."""
+    response = dns.message.make_response(dns.message.make_query("a.test.", "TXT"))
+    response.answer.append(dns.rrset.from_text("a.test.", 300, "CH", "TXT", '"127.0.0.2"'))
+    assert isinstance(response, dns.message.QueryMessage)
+    assert read_message(response) == Answer(Status.UNKNOWN, "an answer of another class")
+
+
+async def test_dead_resolvers() -> None:
+    """DNS-02: a thousand questions to servers that say nothing all end by the deadline."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        resolver, late = Resolver([sock.getsockname(), ("127.0.0.1", 9)]), list[float]()
+        until = soon(0.5)
+
+        async def ask_one(number: int) -> None:
+            answer = await resolver.query(f"{number}.example", "A", until=until)
+            late.append(trio.current_time() - until)
+            assert answer.status is Status.UNKNOWN
+
+        async with trio.open_nursery() as nursery:
+            for number in range(1000):
+                nursery.start_soon(ask_one, number)
+        assert max(late) < 0.3
+        assert not resolver._flying
+
+
+def test_one_run_after_another() -> None:
+    """A resolver serves one run of trio after another; what it knew ends with the run, as the clock does."""
+    resolver, asked = Resolver([]), list[int]()
+
+    async def ask_once() -> None:
+        async with serving({("mail.example", "A"): ["192.0.2.1"]}) as zone:
+            resolver._servers = (zone.address,)
+            for _ in range(2):
+                answer = await resolver.query("mail.example", "A", until=soon())
+                assert answer.addresses == ("192.0.2.1",)
+            asked.append(len(zone.asked))
+
+    for _ in range(2):
+        trio.run(ask_once)
+    assert asked == [1, 1]
 
 
 @pytest.mark.parametrize(("ttl", "life"), [(0, 60), (300, 300), (2**31 - 1, 3600)])
 async def test_time_to_live(ttl: int, life: float) -> None:
     """DNS-13: a time to live of nothing or of 68 years is brought within bounds."""
     async with serving({("mail.example", "A"): ["192.0.2.1"]}, ttl=ttl) as zone:
-        _, seconds = await Resolver([zone.address])._ask("mail.example", "A")
-        assert seconds == life
+        answer = await Resolver([zone.address]).query("mail.example", "A", until=soon())
+        assert (answer.life, answer.age) == (life, 0)
 
 
 async def test_negative_time_to_live() -> None:
     """That there is nothing is believed for five minutes at most: a peer gets listed any minute."""
     async with serving({("mail.example", "A"): ["192.0.2.1"]}) as zone:
         for name in ("nobody.example", "mail.example"):
-            assert (await Resolver([zone.address])._ask(name, "MX"))[1] == 300
+            answer = await Resolver([zone.address]).query(name, "MX", until=soon())
+            assert (answer.status, answer.life) == (Status.NOTHING, 300)
 
 
 class Counting(Resolver):
     """Answers after 2 s of trio's clock, for 60 s; counts how many look-ups are in the air."""
 
-    def __init__(self, *, in_flight: int = 200) -> None:
-        super().__init__([], in_flight=in_flight)
+    def __init__(self, *, in_flight: int = 200, cache_size: int = 10_000) -> None:
+        super().__init__([], in_flight=in_flight, cache_size=cache_size)
         self.asked: list[str] = []
         self.in_the_air = 0
         self.most = 0
 
-    async def _ask(self, name: str, kind: str) -> tuple[Answer, float]:
+    async def _ask(self, name: str, kind: str, until: float) -> Answer:
         self.asked.append(name)
         self.in_the_air += 1
         self.most = max(self.most, self.in_the_air)
         try:
-            await trio.sleep(2)
+            with trio.move_on_at(until):
+                await trio.sleep(2)
+                return Answer(Status.FOUND, addresses=("192.0.2.1",), life=60)
         finally:
             self.in_the_air -= 1
-        return Answer(Status.FOUND, addresses=("192.0.2.1",)), 60
+        return TOO_LATE
 
 
 async def ask(
@@ -169,6 +232,26 @@ async def test_cache_obeys_trios_clock(autojump_clock: MockClock) -> None:
     await ask(resolver, "mail.example", answers)
     assert [moment - start for moment, _ in answers] == [2, 61, 64]
     assert len(resolver.asked) == 2
+
+
+async def test_age(autojump_clock: MockClock) -> None:
+    """A remembered answer says how old it is, and for how much longer it holds."""
+    resolver = Counting()
+    fresh = await resolver.query("mail.example", "A", until=math.inf)
+    await trio.sleep(20)
+    aged = await resolver.query("mail.example", "A", until=math.inf)
+    assert (fresh.age, fresh.life, aged.age, aged.life) == (0, 60, 20, 40)
+
+
+async def test_strangers_leave_memory_flat(autojump_clock: MockClock) -> None:
+    """However many names are asked for, what is remembered is bounded."""
+    resolver = Counting(in_flight=1000, cache_size=500)
+    answers = list[tuple[float, Status]]()
+    for batch in range(5):
+        async with trio.open_nursery() as nursery:
+            for number in range(1000):
+                nursery.start_soon(ask, resolver, f"{batch}.{number}.example", answers)
+        assert (len(resolver._known), len(resolver._flying)) == (500, 0)
 
 
 async def test_identical_queries_share(autojump_clock: MockClock) -> None:
@@ -217,4 +300,4 @@ async def test_waiting_for_a_turn_counts(autojump_clock: MockClock) -> None:
 
 def test_cap_by_default() -> None:
     """200 look-ups in flight, as many as a small DNSBL server has been seen to take without loss."""
-    assert Resolver([])._room.total_tokens == 200
+    assert Resolver([])._room.max_value == 200

@@ -1,13 +1,16 @@
-"""All signals at once, under one deadline."""
+"""All signals at once, under one deadline, and what is remembered of them."""
 
 import math
+from dataclasses import replace
+from ipaddress import IPv4Address
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from scoring import Conduct, Config, HostState, Opinion, Peer, Result, Scorer, parse_zones, score
+from scoring import Basis, Conduct, Config, HostState, Opinion, Peer, Rate, Result, Scorer, parse_zones, score
 from scoring.resolve import Answer, Resolver, Status
+from scoring.watch import Watch, ZoneChange
 from tests.support.dns_zone import FakeResolver, found, serving
 
 CONFIG = Config(zones=parse_zones("zen.example*6 slow.example*3 dead.example*2"))
@@ -82,23 +85,210 @@ async def test_one_shot() -> None:
     async with serving(records) as zone:
         peer = Peer("192.0.2.1", helo="mail.example", mail_from="a@good.example")
         verdict = await score(peer, Config(zones=parse_zones("zen.example*2")), Resolver([zone.address]))
-    assert [finding.result for finding in verdict.findings] == [Result.LISTED, Result.PASS, Result.PASS]
+    results = {finding.signal: finding.result for finding in verdict.findings}
+    assert (results["dnsbl:zen.example"], results["rdns"]) == (Result.LISTED, Result.PASS)
+    assert (results["spf"], results["spf-helo"]) == (Result.PASS, Result.NONE)
     assert (verdict.score, verdict.opinion) == (2, Opinion.CLEAN)
 
 
 @pytest.mark.parametrize(
     ("peer", "signals"),
     [
-        (Peer("192.0.2.1"), ["rdns"]),
-        (Peer("192.0.2.1", conduct=Conduct(pregreet=True)), ["rdns", "pregreet"]),
-        (Peer("192.0.2.1", helo="bad.example"), ["rdns", "spf"]),
-        (Peer("192.0.2.1", mail_from="a@bad.example"), ["rdns", "spf"]),
+        (Peer("192.0.2.1"), {"rdns"}),
+        (Peer("192.0.2.1", conduct=Conduct(pregreet=True)), {"rdns", "pregreet"}),
+        (Peer("192.0.2.1", helo="bad.example"), {"rdns", "helo", "spf-helo"}),
+        (Peer("192.0.2.1", mail_from="a@bad.example"), {"rdns", "spf"}),
+        (Peer("192.0.2.1", helo="bad.example", mail_from="a@b.example"), {"rdns", "helo", "spf", "spf-helo"}),
     ],
 )
-async def test_one_shot_asks_what_it_can(peer: Peer, signals: list[str]) -> None:
+async def test_one_shot_asks_what_it_can(peer: Peer, signals: set[str]) -> None:
     """SPF is asked when there is a HELO name or a reverse-path to ask about."""
     verdict = await score(peer, Config(), FakeResolver(ANSWERS))
-    assert [finding.signal for finding in verdict.findings] == signals
+    assert {finding.signal for finding in verdict.findings} == signals
+
+
+async def test_the_null_sender_is_weighed_once() -> None:
+    """A bounce's SPF is that of the HELO name: it counts as spf, and no longer as spf-helo as well."""
+    scorer = Scorer(Config(), FakeResolver(ANSWERS))
+    verdict = await scorer.score(Peer("192.0.2.1", helo="bad.example", mail_from=""))
+    weighed = {finding.signal: finding.points for finding in verdict.findings}
+    assert (weighed["spf"], weighed["spf-helo"]) == (3, 0)
+
+
+async def test_helo_and_mail_at_once(autojump_clock: MockClock) -> None:
+    """A silent HELO name leaves SPF at MAIL its own time; two waits are the most it can take."""
+    scorer = Scorer(Config(), FakeResolver(ANSWERS, seconds={"slow.example": 60}))
+    verdict = await scorer.score(Peer("192.0.2.1", helo="slow.example", mail_from="a@bad.example"))
+    assert trio.current_time() == 3
+    results = {finding.signal: finding.result for finding in verdict.findings}
+    assert (results["spf"], results["spf-helo"]) == (Result.FAIL, Result.NO_OPINION)
+
+
+NAMES = ANSWERS | {
+    ("mail.example.names.example", "A"): found("127.0.1.2"),
+    ("bad.example.names.example", "A"): found("127.0.1.2"),
+    ("allowed.example", "TXT"): Answer(Status.FOUND, texts=(b"v=spf1 a:mail.example -all",)),
+}
+NAME_ZONES = Config(name_zones=parse_zones("names.example*2 helo.example;ask=helo"))
+
+
+async def test_lists_of_names(autojump_clock: MockClock) -> None:
+    """The reverse name is asked about at once, HELO name and reverse-path when they are known."""
+    resolver = FakeResolver(NAMES)
+    scorer = Scorer(NAME_ZONES, resolver)
+    verdict = await scorer.score(Peer("192.0.2.1", helo="mail.example", mail_from="a@bad.example"))
+    shown = {finding.signal: finding.points for finding in verdict.findings if finding.signal[0] == "r"}
+    assert shown == {
+        "rdns": 0,
+        "rhsbl:names.example:rdns": 2,
+        "rhsbl:names.example:helo": 2,
+        "rhsbl:helo.example:helo": 0,
+        "rhsbl:names.example:mail": 2,
+    }
+    assert [question for question in resolver.asked if question[0].endswith("helo.example")] == [
+        ("mail.example.helo.example", "A")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mail_from", "allowed", "signals"),
+    [
+        pytest.param(None, "mail.example", ["rdns"], id="a confirmed name"),
+        pytest.param(None, "example", ["rdns"], id="below a domain"),
+        pytest.param("a@allowed.example", "allowed.example", ["spf"], id="a domain that SPF passes"),
+        pytest.param("a@bad.example", "bad.example", [], id="a domain that SPF does not"),
+        pytest.param(None, "ample", [], id="no domain of it"),
+    ],
+)
+async def test_allowed_by_name(mail_from: str | None, allowed: str, signals: list[str]) -> None:
+    """The operator's word for a name ends the matter, once it is known that the peer may use it."""
+    config = Config(zones=CONFIG.zones, allow_names=(allowed,))
+    peer = Peer("192.0.2.1", mail_from=mail_from, conduct=Conduct(pregreet=True))
+    verdict = await score(peer, config, FakeResolver(NAMES))
+    trusted = [finding.signal for finding in verdict.findings if finding.basis is Basis.ALLOWED]
+    assert trusted == signals
+    assert (verdict.score == 0) is bool(signals)
+
+
+async def test_remembered(autojump_clock: MockClock) -> None:
+    """A peer is asked about once in the life of its verdict; its findings tell their age, not its conduct."""
+    resolver = FakeResolver(
+        {**ANSWERS, ("1.2.0.192.zen.example", "A"): replace(found("127.0.0.2"), life=300)}
+    )
+    scorer = Scorer(Config(zones=parse_zones("zen.example*6")), resolver)
+    first = await scorer.score_connection("192.0.2.1", Conduct(pregreet=True))
+    asked = len(resolver.asked)
+    await trio.sleep(299)
+    again = await scorer.score_connection("::ffff:192.0.2.1")
+    assert len(resolver.asked) == asked
+    assert [(finding.signal, finding.age) for finding in again.findings] == [
+        ("dnsbl:zen.example", 299),
+        ("rdns", 299),
+    ]
+    assert (first.score, again.score, again.host) == (10, 6, first.host)
+    await trio.sleep(1)
+    await scorer.score_connection("192.0.2.1")
+    assert len(resolver.asked) == 2 * asked
+
+
+async def test_mail_is_remembered(autojump_clock: MockClock) -> None:
+    """SPF is asked once for the same address, HELO name and reverse-path; very long names are not kept."""
+    resolver = FakeResolver(ANSWERS)
+    scorer = Scorer(Config(), resolver)
+
+    async def ask(helo: str = "h.example", mail_from: str = "a@bad.example") -> tuple[int, float]:
+        until = trio.current_time() + 3
+        (spf,) = await scorer.score_mail("192.0.2.1", helo=helo, mail_from=mail_from, until=until)
+        return len(resolver.asked), spf.age
+
+    first, _ = await ask()
+    await trio.sleep(10)
+    assert await ask("H.Example") == (first, 10)
+    assert await ask(mail_from="b@bad.example") == (first + 1, 0)
+    long, _ = await ask(mail_from="a" * 600 + "@bad.example")
+    assert await ask(mail_from="a" * 600 + "@bad.example") == (long + 1, 0)
+
+
+async def test_silence_costs_one_wait(autojump_clock: MockClock) -> None:
+    """When nobody answers, the second connection within a minute does not wait again."""
+    scorer = Scorer(Config(), FakeResolver({}, seconds={"1.2.0.192.in-addr.arpa": math.inf}))
+    waited = []
+    for pause in (0, 0, 60):
+        await trio.sleep(pause)
+        started = trio.current_time()
+        assert (await scorer.score_connection("192.0.2.1")).opinion is Opinion.NO_OPINION
+        waited.append(trio.current_time() - started)
+    assert waited == [3, 0, 3]
+
+
+async def test_rates(autojump_clock: MockClock) -> None:
+    """What comes too fast is part of the verdict, and gone when it has slowed down."""
+    scorer = Scorer(Config(rate_peer=Rate(1, 60)), FakeResolver(ANSWERS))
+    for count in (scorer.count_connection, scorer.count_recipient, scorer.count_error):
+        count("192.0.2.1")
+        assert scorer.rate_findings("192.0.2.1") == ()
+    scorer.count_connection("::ffff:192.0.2.1")
+    verdict = await scorer.score_connection("192.0.2.1")
+    assert verdict.findings[-1:] == scorer.rate_findings("192.0.2.1")
+    assert (verdict.score, verdict.opinion) == (2, Opinion.CLEAN)
+    await trio.sleep(60)
+    assert [finding.signal for finding in (await scorer.score_connection("192.0.2.1")).findings] == ["rdns"]
+
+
+WORKING = {
+    ("2.0.0.127.zen.example", "A"): found("127.0.0.2"),
+    ("test.names.example", "A"): found("127.0.1.2"),
+}
+
+
+class Turning(FakeResolver):
+    """A resolver whose zone begins to list the world."""
+
+    world = False
+
+    async def query(self, name: str, kind: str, *, until: float) -> Answer:
+        """Return a listing for any name below the zone, once it has turned."""
+        if self.world and name.endswith(".zen.example"):
+            return found("127.0.0.2")
+        return await super().query(name, kind, until=until)
+
+
+async def test_a_zone_that_lists_the_world(autojump_clock: MockClock) -> None:
+    """DNS-07: it is set aside at its next test, and what it has said is forgotten."""
+    resolver = Turning({**NAMES, **WORKING})
+    config = Config(zones=parse_zones("zen.example*6"), name_zones=parse_zones("names.example*2"))
+    scorer = Scorer(config, resolver, watch=Watch(config.zones, config.name_zones, resolver))
+    changes: list[ZoneChange] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scorer.run, changes.append)
+        assert (await scorer.score_connection("192.0.2.1")).score == 7
+        assert (await scorer.score_connection("192.0.2.9")).score == 1
+        resolver.world = True
+        await trio.sleep(1799)
+        assert (await scorer.score_connection("192.0.2.8")).score == 7
+        await trio.sleep(2)
+        listed, *_ = (await scorer.score_connection("192.0.2.8")).findings
+        nursery.cancel_scope.cancel()
+    assert [(change.zone, change.usable) for change in changes] == [("zen.example", False)]
+    assert (listed.result, listed.points, listed.why[:10]) == (Result.NO_OPINION, 0, "set aside:")
+
+
+async def test_without_a_watch(autojump_clock: MockClock) -> None:
+    """Without one there is nothing to test, and nothing to report."""
+    with trio.fail_after(1):
+        await Scorer(CONFIG, FakeResolver({})).run(lambda change: None)
+
+
+async def test_strangers_leave_memory_flat(autojump_clock: MockClock) -> None:
+    """A thousand peers with a reverse-path each take the room of a hundred."""
+    scorer = Scorer(Config(cache_size=100, rate_peer=Rate(1, 60)), FakeResolver({}))
+    until = trio.current_time() + 3
+    for stranger in range(1000):
+        address = IPv4Address(0x0A000000 + stranger)
+        scorer.count_connection(address)
+        await scorer.score_connection(address)
+        await scorer.score_mail(address, helo=f"h{stranger}", mail_from=f"{stranger}@no-dot", until=until)
+    assert (len(scorer._connections), len(scorer._names)) == (100, 100)
 
 
 async def test_not_an_address() -> None:

@@ -1,15 +1,24 @@
 """Findings add up to a verdict."""
 
+import math
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
-from scoring.verdict import Conduct, Finding, HostState, Opinion, Result, Verdict, one_line, to_address
+from scoring.conduct import Conduct
+from scoring.verdict import Basis, Finding, HostState, Opinion, Result, Verdict, one_line, to_address
 
 LISTED = Finding("dnsbl:zen.example", Result.LISTED, 6, "127.0.0.2")
 SPF = Finding("spf", Result.FAIL, 3, "not from here")
-PREGREET = Finding("pregreet", Result.FAIL, 4, "spoke first", conduct=True)
-WELCOME = Finding("dnsbl:welcome.example", Result.LISTED, -5, "127.0.0.3")
+PREGREET = Finding("pregreet", Result.FAIL, 4, "spoke first", basis=Basis.CONDUCT)
+WELCOME = Finding("dnswl:welcome.example", Result.LISTED, -5, "127.0.0.3")
+FAST = Finding("rate:peer", Result.FAIL, 9, "too fast", basis=Basis.VOLUME)
+KNOWN = Finding("conduct:good-before", Result.PASS, -3, "12 messages", basis=Basis.CONDUCT)
+TRUSTED = Finding("rdns", Result.PASS, 0, "mail.example is allowed", basis=Basis.ALLOWED)
+NAMELESS = Finding("rdns", Result.FAIL, 1, "no name")
+SILENT = Finding("dnsbl:dead.example", Result.NO_OPINION, 0, "no answer in time")
+UNLISTED = Finding("dnsbl:zen.example", Result.NONE, 0, "not listed")
 
 
 def verdict(*findings: Finding) -> Verdict:
@@ -19,7 +28,16 @@ def verdict(*findings: Finding) -> Verdict:
 @pytest.mark.parametrize(
     ("findings", "score", "opinion"),
     [
-        pytest.param([], 0, Opinion.CLEAN, id="nothing"),
+        pytest.param([], 0, Opinion.NO_OPINION, id="nobody asked"),
+        pytest.param([SILENT], 0, Opinion.NO_OPINION, id="silence"),
+        pytest.param([SILENT, UNLISTED], 0, Opinion.CLEAN, id="one answer is an opinion"),
+        pytest.param([FAST], 2, Opinion.CLEAN, id="volume alone stays below suspect"),
+        pytest.param([FAST, NAMELESS], 3, Opinion.SUSPECT, id="volume and something else"),
+        pytest.param([FAST, LISTED, SPF], 7, Opinion.SUSPECT, id="volume is under the cap too"),
+        pytest.param([FAST, NAMELESS, WELCOME], -4, Opinion.CLEAN, id="volume of a listed friend"),
+        pytest.param([FAST, NAMELESS, KNOWN], -2, Opinion.CLEAN, id="volume of an old acquaintance"),
+        pytest.param([LISTED, SPF, KNOWN], 4, Opinion.SUSPECT, id="a good history comes after the cap"),
+        pytest.param([LISTED, PREGREET, FAST, TRUSTED], 0, Opinion.CLEAN, id="the operator's word ends it"),
         pytest.param([SPF], 3, Opinion.SUSPECT, id="at the threshold"),
         pytest.param([LISTED, SPF], 7, Opinion.SUSPECT, id="listings and SPF stay one below hold"),
         pytest.param([LISTED, SPF, PREGREET], 11, Opinion.HOSTILE, id="conduct on top"),
@@ -29,10 +47,57 @@ def verdict(*findings: Finding) -> Verdict:
     ],
 )
 def test_score(findings: list[Finding], score: float, opinion: Opinion) -> None:
-    """Hearsay is capped below the hold threshold, conduct is not."""
+    """Hearsay is capped below the hold threshold, volume below the suspect threshold, conduct is not."""
     assert verdict(*findings).score == score
     assert verdict(*findings).opinion is opinion
-    assert verdict(*findings).suspect is (opinion is not Opinion.CLEAN)
+    assert verdict(*findings).suspect is (opinion in {Opinion.SUSPECT, Opinion.HOSTILE})
+    assert verdict(*findings).hostile is (opinion is Opinion.HOSTILE)
+
+
+@pytest.mark.parametrize(
+    ("signal", "points", "vouches"),
+    [
+        ("dnswl:list.example", -1, True),
+        ("dnsbl:mixed.example", -1, True),
+        ("conduct:good-before", -1, True),
+        ("conduct:good-before", 0, False),
+        ("spf", -1, False),
+        ("rhsbl:list.example:helo", -1, False),
+        ("rdns", -1, False),
+    ],
+)
+def test_vouches(signal: str, points: float, vouches: bool) -> None:
+    """A list of addresses or a history may speak for a peer; a name that its owner chooses may not."""
+    assert verdict(Finding(signal, Result.PASS, points, "")).vouched_for is vouches
+
+
+def test_volume_with_a_tiny_threshold() -> None:
+    """A suspect threshold below 1 does not turn volume into a reward."""
+    assert Verdict((FAST,), suspect_at=0.5, hold_at=8).score == 0
+
+
+@pytest.mark.parametrize(
+    ("lives", "lifetime"),
+    [([], 3600), ([5], 60), ([300, 900], 300), ([math.inf], 3600), ([86400], 3600), ([-1], 60)],
+)
+def test_lifetime(lives: list[float], lifetime: float) -> None:
+    """A verdict holds as long as its shortest-lived finding, at least a minute, at most an hour."""
+    findings = [Finding(f"dnsbl:{life}", Result.NONE, 0, "", life=life) for life in lives]
+    assert verdict(*findings).lifetime == lifetime
+
+
+@pytest.mark.parametrize("result", [Result.NO_OPINION, Result.ERROR, Result.TEMPERROR])
+def test_silence_is_soon_forgotten(result: Result) -> None:
+    """A zone that did not answer is asked again after a minute."""
+    assert verdict(UNLISTED, Finding("dnsbl:dead.example", result, 0, "")).lifetime == 60
+
+
+def test_aged() -> None:
+    """Later, findings are older and hold less long; nothing else has changed."""
+    before = Finding("spf", Result.FAIL, 3, "why", seconds=0.5, basis=Basis.VOLUME, age=10, life=300)
+    after = verdict(before).aged(25).findings[0]
+    assert (after.age, after.life) == (35, 275)
+    assert replace(after, age=10, life=300) == before
 
 
 def test_with_findings_replaces() -> None:
@@ -41,6 +106,7 @@ def test_with_findings_replaces() -> None:
     after = before.with_findings(Finding("spf", Result.PASS, 0, "example.org"), PREGREET)
     assert [finding.signal for finding in after.findings] == ["dnsbl:zen.example", "spf", "pregreet"]
     assert (before.score, after.score) == (7, 10)
+    assert before.with_findings() is before
 
 
 def test_with_findings_reports_errors() -> None:

@@ -143,3 +143,12 @@ def test_close() -> None:
     dialogue = after(HELLO)
     dialogue.close()
     assert dialogue.closed
+
+
+def test_peek() -> None:
+    """The next command can be looked at before its turn."""
+    dialogue = Dialogue()
+    assert dialogue.peek() is None
+    dialogue.lines.receive(b"NOOP\r\n")
+    assert dialogue.peek() == parse(b"NOOP")
+    assert dialogue.next_heard() == parse(b"NOOP")

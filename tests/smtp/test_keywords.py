@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tarpit.smtp.keywords import PASSED, offered, shown
+from tarpit.smtp.keywords import PASSED, common, offered, shown
 from tarpit.smtp.replies import ReceivedReply, Reply
 
 POSTFIX = (
@@ -14,6 +14,11 @@ POSTFIX = (
 )
 
 
+def seen(ehlo: Reply, *, pipelining: bool, starttls: bool) -> bytes:
+    """Return what a peer sees of *ehlo*."""
+    return shown(ehlo, offered(ehlo, pipelining=pipelining, starttls=starttls))
+
+
 def received(raw: bytes) -> ReceivedReply:
     """Return the reply that is *raw*."""
     return ReceivedReply(int(raw[:3]), tuple(line[4:] for line in raw.split(b"\r\n")[:-1]), raw)
@@ -21,7 +26,7 @@ def received(raw: bytes) -> ReceivedReply:
 
 def test_postfix_in_full() -> None:
     """What Postfix offers, less what is not for the peer; the last line left gets the space."""
-    assert shown(received(POSTFIX), pipelining=True, starttls=True) == (
+    assert seen(received(POSTFIX), pipelining=True, starttls=True) == (
         b"250-mx.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-STARTTLS\r\n"
         b"250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 SMTPUTF8\r\n"
     )
@@ -33,7 +38,7 @@ def test_pipelining_and_starttls_are_the_callers_choice() -> None:
     assert offered(ehlo) == (b"DSN",)
     assert offered(ehlo, pipelining=True) == (b"PIPELINING", b"DSN")
     assert offered(ehlo, starttls=True) == (b"STARTTLS", b"DSN")
-    assert shown(ehlo, pipelining=False, starttls=False) == b"250-x\r\n250 DSN\r\n"
+    assert seen(ehlo, pipelining=False, starttls=False) == b"250-x\r\n250 DSN\r\n"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +62,7 @@ def test_pipelining_and_starttls_are_the_callers_choice() -> None:
 def test_removed(line: bytes) -> None:
     """Whatever is not on the list is not shown."""
     ehlo = Reply(250, (b"x", line, b"DSN"))
-    assert shown(ehlo, pipelining=True, starttls=True) == b"250-x\r\n250 DSN\r\n"
+    assert seen(ehlo, pipelining=True, starttls=True) == b"250-x\r\n250 DSN\r\n"
 
 
 @pytest.mark.parametrize(
@@ -72,21 +77,20 @@ def test_kept_to_the_byte(line: bytes) -> None:
 def test_unchanged_when_nothing_is_removed() -> None:
     """The backend's own bytes, even where it writes the end of a line in its own way."""
     raw = b"250-x\r\n250-DSN\r\n250\r\n"
-    assert shown(ReceivedReply(250, (b"x", b"DSN"), raw), pipelining=True, starttls=False) is raw
+    assert seen(ReceivedReply(250, (b"x", b"DSN"), raw), pipelining=True, starttls=False) is raw
 
 
 def test_the_greeting_is_no_keyword() -> None:
     """The first line is kept, whatever name it has."""
     assert (
-        shown(Reply(250, (b"XCLIENT here", b"XCLIENT")), pipelining=False, starttls=False)
+        seen(Reply(250, (b"XCLIENT here", b"XCLIENT")), pipelining=False, starttls=False)
         == b"250 XCLIENT here\r\n"
     )
 
 
-def test_a_refusal_is_shown_as_it_is() -> None:
+def test_a_refusal_offers_nothing() -> None:
     """BE-17: the lines of a refusal are text, and offer nothing."""
     raw = b"502-What?\r\n502-SIZE\r\n502 Go away\r\n"
-    assert shown(received(raw), pipelining=False, starttls=False) == raw
     assert offered(received(raw), pipelining=True, starttls=True) == ()
 
 
@@ -101,7 +105,25 @@ def test_shown_is_one_reply_of_lines_that_came(
 ) -> None:
     """What is shown is the greeting and the lines offered, in order; showing it again changes nothing."""
     ehlo = Reply(250, lines)
-    once = shown(ehlo, pipelining=pipelining, starttls=starttls)
+    once = seen(ehlo, pipelining=pipelining, starttls=starttls)
     again = received(once)
     assert again.lines == (lines[0], *offered(ehlo, pipelining=pipelining, starttls=starttls))
-    assert shown(again, pipelining=pipelining, starttls=starttls) == once
+    assert seen(again, pipelining=pipelining, starttls=starttls) == once
+
+
+COMMON = [
+    pytest.param([], None, (), id="nobody was asked yet"),
+    pytest.param([(b"8BITMIME", b"DSN"), (b"DSN",)], None, (b"DSN",), id="what all have"),
+    pytest.param([(b"SIZE 10", b"DSN"), (b"DSN", b"size 7")], None, (b"SIZE 7", b"DSN"), id="the smallest"),
+    pytest.param([(b"SIZE 10",), (b"DSN",)], 5, (), id="SIZE only where all have it"),
+    pytest.param([(b"SIZE 10",)], 5, (b"SIZE 5",), id="ours is smaller"),
+    pytest.param([(b"SIZE",), (b"SIZE 0",)], None, (b"SIZE",), id="no limit"),
+    pytest.param([(b"SIZE",), (b"SIZE 9",)], None, (b"SIZE 9",), id="a limit and none"),
+    pytest.param([(b"LIMITS RCPTMAX=9",), (b"LIMITS RCPTMAX=8",)], None, (), id="what differs is no promise"),
+]
+
+
+@pytest.mark.parametrize(("shown_by", "largest", "words"), COMMON)
+def test_common(shown_by: list[tuple[bytes, ...]], largest: int | None, words: tuple[bytes, ...]) -> None:
+    """Only what every backend takes is promised before it is known which one will be asked."""
+    assert common(shown_by, largest=largest) == words

@@ -141,3 +141,22 @@ def test_holds_quit(data: bytes, holds: bool) -> None:
     lines.receive(data)
     assert lines.holds_quit() is holds
     assert len(lines) == len(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        pytest.param(b"RCPT TO:<a@b>\r\nDATA\r\n", b"RCPT TO:<a@b>", id="whole"),
+        pytest.param(b"RCPT TO:<a@b>", None, id="not ended"),
+        pytest.param(b"a\nb\r\n", None, id="not sound"),
+        pytest.param(b"x" * 3000 + b"\r\n", None, id="too long"),
+    ],
+)
+def test_peek(data: bytes, line: bytes | None) -> None:
+    """The next sound line can be looked at, and stays where it is."""
+    lines = Lines()
+    lines.receive(data)
+    assert lines.peek() == line
+    assert len(lines) == len(data)
+    lines.next_line()
+    assert lines.peek() == (b"DATA" if line else None)

@@ -22,11 +22,26 @@ TO_ALL: list[Mapping[LineFault, Reply] | Mapping[SyntaxFault, Reply] | Mapping[V
 ]
 
 
-def server(state: State = State.GREETED, *keywords: bytes) -> Server:
-    """Return a server whose dialogue has come as far as *state*."""
-    dialogue = Dialogue()
-    dialogue.state = state
-    return Server(dialogue, hostname="mx.example", keywords=keywords)
+class Half:
+    """Our half of one dialogue."""
+
+    def __init__(self, state: State, *keywords: bytes) -> None:
+        self.dialogue = Dialogue()
+        self.dialogue.state = state
+        self.server = Server(hostname="mx.example", keywords=keywords)
+
+    def judge(self, heard: Heard) -> Reply | None:
+        """Return our reply."""
+        return self.server.judge(self.dialogue, heard)
+
+    def settle(self, heard: Heard, reply: Reply) -> None:
+        """Settle it."""
+        self.server.settle(self.dialogue, heard, reply)
+
+
+def server(state: State = State.GREETED, *keywords: bytes) -> Half:
+    """Return our half of a dialogue that has come as far as *state*."""
+    return Half(state, *keywords)
 
 
 def code(reply: Reply | None) -> int | None:
@@ -56,6 +71,7 @@ ANSWERS = [
     pytest.param(State.READY, b"BDAT 5 LAST", 503, id="BDAT"),
     pytest.param(State.MAIL, MAIL, 503, id="MAIL twice"),
     pytest.param(State.MAIL, RCPT, None, id="RCPT is the backend's"),
+    pytest.param(State.RCPT, b"DATA", None, id="DATA wants room for a message"),
     pytest.param(State.MAIL, b"RCPT TO: <b@y.example>", 501, id="space before the recipient"),
     pytest.param(State.MAIL, b"STARTTLS", 503, id="STARTTLS in a transaction"),
     pytest.param(State.MAIL, b"EHLO c", 250, id="EHLO again"),
@@ -112,7 +128,7 @@ def test_starttls(keyword: bytes, answer: int | None) -> None:
 
 def test_banner() -> None:
     """The banner names the host and says ESMTP."""
-    assert server().banner().encode() == b"220 mx.example ESMTP\r\n"
+    assert Server(hostname="mx.example").banner == b"220 mx.example ESMTP\r\n"
 
 
 def test_ehlo_shows_the_keywords() -> None:

@@ -1,14 +1,16 @@
 """A scripted backend: speaks SMTP over loopback, and keeps every byte each connection sent to it.
 
 What it says to a verb can be replaced, for BANNER and DOT (the end of data) too: other bytes, a closed
-connection, or silence. It judges nothing and checks no order: what it is told is the test's matter.
+connection, a reset, silence, or whatever a function of the connection says; by whole line, too. It judges
+nothing and checks no order: what it is told is the test's matter.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, NoReturn
 
 import trio
 
@@ -17,10 +19,11 @@ class Does(Enum):
     """What a backend can do in place of an answer."""
 
     CLOSE = "close"
+    RESET = "reset"
     SILENT = "silent"
 
 
-Answer = bytes | Does
+Answer = bytes | Does | Callable[["Connection"], bytes | Does]
 
 ANSWERS: Final[Mapping[str, Answer]] = {
     "BANNER": b"220 backend.example ESMTP hello from the backend\r\n",
@@ -57,6 +60,7 @@ class FakeBackend:
     answers: dict[str, Answer]
     proxied: bool = False  # expect a PROXY protocol v2 header
     connections: list[Connection] = field(default_factory=list)
+    cut_after: int | None = None  # bytes received on a connection, which is then reset
     _changed: trio.Event = field(default_factory=trio.Event)
 
     async def serve(self, stream: trio.SocketStream) -> None:
@@ -119,7 +123,7 @@ class _Dialogue:
             line = await self._until(b"\r\n")
             self._connection.commands.append(line)
             verb = line.partition(b" ")[0].decode("latin-1").upper()
-            said = await self._answer(verb)
+            said = await self._answer(verb, line)
             if verb == "DATA" and said.startswith(b"354"):
                 await self._content()
             if verb == "QUIT":
@@ -132,15 +136,25 @@ class _Dialogue:
         self._connection.contents.append(content)
         await self._answer("DOT")
 
-    async def _answer(self, verb: str) -> bytes:
-        answer = self._backend.answers.get(verb, UNKNOWN)
+    async def _answer(self, verb: str, line: bytes = b"") -> bytes:
+        answers = self._backend.answers
+        answer = answers.get(line.decode("latin-1")) or answers.get(verb, UNKNOWN)
+        if callable(answer):
+            answer = answer(self._connection)
+        if answer is Does.RESET:
+            self._reset()
         if answer is Does.CLOSE:
             raise _Ended
         if answer is Does.SILENT:
             while True:
                 await self._receive()
+        assert isinstance(answer, bytes)
         await self._stream.send_all(answer)
         return answer
+
+    def _reset(self) -> NoReturn:
+        self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        raise _Ended
 
     async def _until(self, end: bytes) -> bytes:
         while end not in self._buffer:
@@ -157,7 +171,11 @@ class _Dialogue:
         return data
 
     async def _receive(self) -> None:
-        data = await self._stream.receive_some()
+        cut = self._backend.cut_after
+        room = None if cut is None else cut - len(self._connection.received)
+        if room is not None and room <= 0:
+            self._reset()
+        data = await self._stream.receive_some(room)
         if not data:
             raise _Ended
         self._connection.received += data

@@ -75,15 +75,25 @@ async def serving(
     records: Records, *, truncated: frozenset[str] = frozenset(), ttl: int = TTL
 ) -> AsyncIterator[DnsZone]:
     """Serve *records* on a free port of 127.0.0.1; names in *truncated* are answered over TCP only."""
-    with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as udp:
-        await udp.bind(("127.0.0.1", 0))
+    udp, listeners = await open_port()
+    with udp:
         zone = DnsZone(records, udp.getsockname(), truncated=truncated, ttl=ttl)
-        listeners = await trio.open_tcp_listeners(zone.address[1], host="127.0.0.1")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_serve_udp, zone, udp)
             nursery.start_soon(trio.serve_listeners, partial(_serve_tcp, zone), listeners)
             yield zone
             nursery.cancel_scope.cancel()
+
+
+async def open_port() -> tuple[trio.socket.SocketType, list[trio.SocketListener]]:
+    """Return a port of 127.0.0.1 that is free for UDP and for TCP."""
+    while True:
+        udp = trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM)
+        await udp.bind(("127.0.0.1", 0))
+        try:
+            return udp, await trio.open_tcp_listeners(udp.getsockname()[1], host="127.0.0.1")
+        except OSError:  # another test has it
+            udp.close()
 
 
 async def _serve_udp(zone: DnsZone, udp: trio.socket.SocketType) -> None:

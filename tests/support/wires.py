@@ -14,19 +14,15 @@ import trio
 from structlog.testing import LogCapture
 from structlog.typing import FilteringBoundLogger
 
-from scoring import Scorer
 from scoring.resolve import Lookup
 from tarpit import settings as settings_of
 from tarpit.backend.dial import Dialling
-from tarpit.backend.pool import Pool
-from tarpit.classify import Classifier, scoring_config
 from tarpit.drip import Wheel
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent
 from tarpit.pace import FULL_SPEED, Pace, Stage
-from tarpit.policy import Patience
 from tarpit.poller import Poller
 from tarpit.relay import TimeOuts
-from tarpit.services import Services
+from tarpit.services import Services, assemble
 from tarpit.settings import Settings
 from tarpit.smtp.dialogue import Dialogue
 from tarpit.voice import Voice
@@ -139,17 +135,15 @@ async def stage(settings: Settings, resolver: Lookup) -> AsyncIterator[Surroundi
     """Yield all that a session wants, in motion."""
     log, capture = captured()
     poller, wheel = Poller(), Wheel()
-    pace = (settings.pace_byte, settings.pace_delay, settings.pace_banner, settings.pace_reply)
     async with running(poller.run, wheel.run), trio.open_nursery() as nursery:
-        services = Services(
-            settings=settings,
-            log=log,
-            classifier=Classifier(settings, Scorer(scoring_config(settings), resolver)),
-            pool=Pool(settings.backends, poller, DIALLING, queue=settings.backend_queue),
+        services = assemble(
+            settings,
+            log,
+            poller=poller,
             wheel=wheel,
-            patience=Patience(*pace, settings.pace_session, settings.pace_hold, settings.pace_jitter),
-            time_outs=TIME_OUTS,
             nursery=nursery,
+            resolver=resolver,
+            dialling=DIALLING,
         )
         yield Surroundings(services, poller, capture)
         nursery.cancel_scope.cancel()

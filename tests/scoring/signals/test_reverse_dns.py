@@ -1,16 +1,20 @@
-"""The peer's name is one that leads back to it."""
+"""The peer's name is one that leads back to it, and looks like somebody's."""
 
 import math
+import time
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from scoring.answer import Answer, Status
 from scoring.config import Config
-from scoring.resolve import Answer, Status
-from scoring.signals.reverse_dns import find_host, judge_host
-from scoring.verdict import Finding, HostName, HostState, Result
+from scoring.signals.reverse_dns import HOST_NAME, check_host, judge_host
+from scoring.verdict import Address, Finding, HostName, HostState, Result
 from tests.support.dns_zone import FakeResolver, found
 
 PEER = ip_address("192.0.2.1")
@@ -19,6 +23,15 @@ UNKNOWN = Answer(Status.UNKNOWN, "SERVFAIL")
 CONFIRMED = HostName("mail.example", HostState.CONFIRMED)
 NO_NAME = HostName(None, HostState.NONE)
 NOT_KNOWN = HostName(None, HostState.UNKNOWN)
+
+
+def claims(name: str) -> HostName:
+    return HostName(None, HostState.NONE, name)
+
+
+async def find_host(resolver: FakeResolver, peer: Address, *, until: float = math.inf) -> HostName:
+    host, _ = await check_host(resolver, peer, Config(), until=until)
+    return host
 
 
 @pytest.mark.parametrize(
@@ -32,11 +45,11 @@ NOT_KNOWN = HostName(None, HostState.UNKNOWN)
             id="confirmed",
         ),
         pytest.param(
-            {POINTER: found("google.example"), ("google.example", "A"): found("192.0.2.9")},
-            NO_NAME,
+            {POINTER: found("Google.example"), ("Google.example", "A"): found("192.0.2.9")},
+            claims("google.example"),
             id="claimed",
         ),
-        pytest.param({POINTER: found("gone.example")}, NO_NAME, id="leads nowhere"),
+        pytest.param({POINTER: found("gone.example")}, claims("gone.example"), id="leads nowhere"),
         pytest.param(
             {POINTER: found("sick.example"), ("sick.example", "A"): UNKNOWN}, NOT_KNOWN, id="unsure"
         ),
@@ -56,22 +69,22 @@ NOT_KNOWN = HostName(None, HostState.UNKNOWN)
         ),
         pytest.param(
             {POINTER: found(*(f"{n}.example" for n in range(6))), ("5.example", "A"): found("192.0.2.1")},
-            NO_NAME,
+            claims("0.example"),
             id="beyond the names tried",
         ),
     ],
 )
-async def test_find_host(answers: dict[tuple[str, str], Answer], host: HostName) -> None:
+async def test_host(answers: dict[tuple[str, str], Answer], host: HostName) -> None:
     """Only a name that leads back is a name, and a failure is not the absence of one."""
-    assert await find_host(FakeResolver(answers), PEER, until=math.inf) == host
+    assert await find_host(FakeResolver(answers), PEER) == host
 
 
-async def test_find_host_ipv6() -> None:
+async def test_ipv6() -> None:
     """An IPv6 peer is looked up by nibbles and confirmed by AAAA."""
     peer = ip_address("2001:db8::1")
     pointer = "1" + ".0" * 23 + ".8.b.d.0.1.0.0.2.ip6.arpa"
     answers = {(pointer, "PTR"): found("mail.example"), ("mail.example", "AAAA"): found("2001:DB8:0::1")}
-    assert await find_host(FakeResolver(answers), peer, until=math.inf) == CONFIRMED
+    assert await find_host(FakeResolver(answers), peer) == CONFIRMED
 
 
 async def test_deadline(autojump_clock: MockClock) -> None:
@@ -83,14 +96,79 @@ async def test_deadline(autojump_clock: MockClock) -> None:
     assert trio.current_time() - start == 3
 
 
+async def test_life_and_age() -> None:
+    """A finding holds as long as the shortest-lived answer it rests on."""
+    answers = {
+        POINTER: replace(found("mail.example"), life=900.0, age=3.0),
+        ("mail.example", "A"): replace(found("192.0.2.1"), life=120.0, age=1.0),
+    }
+    _, finding = await check_host(FakeResolver(answers), PEER, Config(), until=math.inf)
+    assert finding == Finding("rdns", Result.PASS, 0, "mail.example", life=120.0, age=3.0)
+
+
+POOL = HostName("dyn-192-0-2-1.isp.example.net", HostState.CONFIRMED)
+OCTETS = "it has the address in it, by octets"
+
+
 @pytest.mark.parametrize(
     ("host", "finding"),
     [
         (CONFIRMED, Finding("rdns", Result.PASS, 0, "mail.example")),
-        (NO_NAME, Finding("rdns", Result.FAIL, 1, "no name leads back to the address")),
+        (POOL, Finding("rdns", Result.NEUTRAL, 1, f"{POOL.name}; {OCTETS}")),
+        (NO_NAME, Finding("rdns", Result.NONE, 1, "the address has no name")),
+        (
+            claims("mail.example"),
+            Finding("rdns", Result.FAIL, 1, "mail.example does not lead back to the address"),
+        ),
+        (
+            claims("192-0-2-1.isp.example.net"),
+            Finding(
+                "rdns",
+                Result.FAIL,
+                2,
+                f"192-0-2-1.isp.example.net does not lead back to the address; {OCTETS}",
+            ),
+        ),
         (NOT_KNOWN, Finding("rdns", Result.NO_OPINION, 0, "the name could not be looked up in time")),
     ],
 )
 def test_judge_host(host: HostName, finding: Finding) -> None:
-    """Having no name weighs a little; not knowing weighs nothing."""
-    assert judge_host(host, Config()) == finding
+    """No name, a claimed one and a generic one weigh a little each; not knowing weighs nothing."""
+    assert judge_host(host, PEER, Config()) == finding
+
+
+def test_weights() -> None:
+    """Each of the three has a weight of its own."""
+    config = Config(weights={"no-rdns": 1.5, "unconfirmed-rdns": 0.5, "generic-rdns": 0.25})
+    assert judge_host(NO_NAME, PEER, config).points == 1.5
+    assert judge_host(claims("mail.example"), PEER, config).points == 0.5
+    assert judge_host(claims("192-0-2-1.isp.example.net"), PEER, config).points == 0.75
+    assert judge_host(POOL, PEER, config).points == 0.25
+
+
+def test_allowed_names_may_look_generic() -> None:
+    """A name that the operator allows passes, whatever it looks like."""
+    config = Config(allow_names=("isp.example.net",))
+    assert judge_host(POOL, PEER, config) == Finding("rdns", Result.PASS, 0, str(POOL.name))
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 60 + "!", "a." * 126 + "!", "a-" * 120, "_" * 253, "a" * 63 + "." + "b" * 64]
+)
+def test_hostile_names_cost_nothing(name: str) -> None:
+    """What is no host name is seen to be none at once; the pattern once took 2^n steps for n characters."""
+    began = time.process_time()
+    assert HOST_NAME.fullmatch(name) is None
+    assert time.process_time() - began < 0.01
+
+
+@settings(max_examples=200, deadline=None)
+@given(names=st.lists(st.text(st.characters(max_codepoint=255), max_size=80), max_size=8))
+def test_law_any_name(names: list[str]) -> None:
+    """Whatever a PTR record holds, there is a documented result."""
+    answers = {POINTER: Answer(Status.FOUND, names=tuple(names))}
+
+    async def run() -> Finding:
+        return (await check_host(FakeResolver(answers), PEER, Config(), until=math.inf))[1]
+
+    assert trio.run(run).result in {Result.NONE, Result.FAIL}

@@ -1,0 +1,76 @@
+"""Rates: how fast connections, recipients and errors come from a peer, and from its network.
+
+The one idea: volume is no offence. A newsletter of an honest sender comes faster than any spammer's bot, so
+these points never make a suspect alone and count nothing for a peer that somebody vouches for; `verdict`
+sees to both.
+
+One `Config.rate_peer` (connections) is the measure of all three: ten recipients, or one error, may come
+with each. How a rate is metered is `scoring.rates`.
+"""
+
+from enum import Enum
+from typing import Final
+
+from scoring.config import Config
+from scoring.rates import Meters, Rate
+from scoring.verdict import Address, Basis, Finding, Result
+
+RECIPIENTS: Final = 10.0  # a connection: RFC 5321 has no number; mailing lists come with more, and in bursts
+
+
+class Event(Enum):
+    """What is counted; the value is its name and how many may come with a connection."""
+
+    CONNECTION = ("connections", 1.0)
+    RECIPIENT = ("recipients", RECIPIENTS)
+    ERROR = ("errors", 1.0)
+
+
+class Rates:
+    """The meters of one configuration: bounded, and none where no rate is set."""
+
+    __slots__ = ("_config", "_network", "_peer")
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._peer = _meters(config.rate_peer, config.cache_size)
+        self._network = _meters(config.rate_network, config.cache_size)
+
+    def count(self, event: Event, address: Address, now: float) -> None:
+        """Count one *event* of *address* and of its network at *now*, in seconds of any clock."""
+        if self._peer:
+            self._peer[event].count(address.packed, now)
+        if self._network:
+            self._network[event].count(network_of(address), now)
+
+    def findings(self, address: Address, now: float) -> tuple[Finding, ...]:
+        """Return a finding for the peer and one for its network, where anything comes too fast."""
+        if not (self._peer or self._network):
+            return ()
+        peer = _too_fast(self._peer, address.packed, now)
+        network = _too_fast(self._network, network_of(address), now)
+        found = (
+            ("peer", peer, self._config.rate_peer),
+            ("network", network, self._config.rate_network),
+        )
+        return tuple(self._finding(scope, events, rate) for scope, events, rate in found if events)
+
+    def _finding(self, scope: str, events: str, rate: Rate | None) -> Finding:
+        why = f"more {events} than the rate of its {scope}, {rate}"
+        return Finding(
+            f"rate:{scope}", Result.FAIL, self._config.weight(f"rate-{scope}"), why, basis=Basis.VOLUME
+        )
+
+
+def network_of(address: Address) -> bytes:
+    """Return the /24 or the /64 of *address*: what one customer may have, and what changes hands as one."""
+    return address.packed[: 3 if address.version == 4 else 8]
+
+
+def _meters(rate: Rate | None, size: int) -> dict[Event, Meters]:
+    return {} if rate is None else {event: Meters(rate.times(event.value[1]), size) for event in Event}
+
+
+def _too_fast(meters: dict[Event, Meters], key: bytes, now: float) -> str:
+    """Return the names of what comes too fast."""
+    return " and ".join(event.value[0] for event, meter in meters.items() if meter.over(key, now))

@@ -1,0 +1,75 @@
+"""What is asked about a peer while it talks: its HELO name, its reverse-path. And what counts recipients.
+
+Nobody waits at EHLO or MAIL; the first RCPT of a transaction waits for what is still being asked, at most
+what is left of TARPIT_SCORE_WAIT, so that an SPF fail slows the very message it speaks about. A peer that is
+held is not asked about: it costs no DNS.
+
+What an answer weighs is `scoring`; what follows from it is `session` and `policy`.
+"""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from scoring import Finding
+from tarpit.policy import Treatment
+from tarpit.smtp.commands import Hello, Mail, Rcpt
+from tarpit.story import passed_domain
+
+if TYPE_CHECKING:
+    from tarpit.session import Session
+
+
+class Inquiries:
+    """Those of one session."""
+
+    __slots__ = ("_open", "_session", "_until")
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._open: tuple[trio.Event, ...] = ()
+        self._until = 0.0
+
+    async def begin(self, command: Hello | Mail) -> None:
+        """Begin to ask about a HELO name or a reverse-path; nobody waits here."""
+        session = self._session
+        if not session.judgement.scored or session.judgement.treatment is Treatment.HOLD:
+            return
+        done = trio.Event()
+        self._open = (*self._open, done)
+        self._until = trio.current_time() + session.services.settings.score_wait
+        session.services.nursery.start_soon(session.services.alone, partial(self._ask, command, done))
+
+    async def before_recipient(self, recipient: Rcpt) -> None:
+        """Count a recipient, and wait for what is being asked."""
+        session = self._session
+        if not session.judgement.scored:
+            return
+        session.services.classifier.count_recipient(session.address)
+        if recipient.path in session.services.traps:
+            session.judgement.trapped()
+        if self._open:
+            waiting, self._open = self._open, ()
+            with trio.move_on_at(self._until):
+                for done in waiting:
+                    await done.wait()
+
+    async def _ask(self, command: Hello | Mail, done: trio.Event) -> None:
+        session, classifier = self._session, self._session.services.classifier
+        try:
+            if isinstance(command, Mail):
+                findings = await classifier.at_mail(session.address, session.dialogue.helo, command)
+                await self._recall_domain(command, findings)
+            else:
+                findings = await classifier.at_hello(session.address, command.name, session.judgement.host)
+            session.judgement.adopt(session.judgement.verdict.with_findings(*findings))
+        finally:
+            done.set()
+
+    async def _recall_domain(self, mail: Mail, findings: tuple[Finding, ...]) -> None:
+        """Remember what is known of a domain for which SPF passed."""
+        session, judgement = self._session, self._session.judgement
+        if domain := passed_domain(mail, findings):
+            judgement.remembered = await session.services.store.recall(session.address, domain)
+            judgement.weigh()

@@ -1,0 +1,159 @@
+"""What is thought of one peer in the course of its session, and how it is treated and paced for it.
+
+The verdict of the connection is where it begins. What others say of its names is added when they have
+answered (`inquiries`), what it does itself as soon as it has done it: the dialogue counts, and each time
+its count of offences has moved, the verdict is weighed anew.
+
+All rules are elsewhere, and pure: points in `scoring`, treatments and paces in `policy`.
+"""
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from scoring import Conduct, Verdict
+from scoring.verdict import UNKNOWN_HOST, HostName
+from tarpit import policy
+from tarpit.pace import FULL_SPEED, Pace, Stage
+from tarpit.policy import ReadPace, Shown, Treatment
+from tarpit.settings import Mode
+from tarpit.smtp.dialogue import Dialogue
+from tarpit.store import NOTHING, Remembered
+
+if TYPE_CHECKING:
+    from tarpit.drip import Account
+    from tarpit.services import Services
+
+
+class Judgement:
+    """One peer's."""
+
+    __slots__ = (
+        "_dialogue",
+        "_offences",
+        "_services",
+        "_treatment",
+        "account",
+        "began",
+        "pregreet",
+        "pregreet_after",
+        "remembered",
+        "scored",
+        "spared",
+        "traps",
+        "verdict",
+        "waited",
+    )
+
+    def __init__(self, services: "Services", dialogue: Dialogue) -> None:
+        self._services = services
+        self._dialogue = dialogue
+        self.account: Account | None = None  # what slowness has come to
+        self.began = trio.current_time()
+        self.scored = False  # whether anybody was asked
+        self.spared = False  # a suspect that is not slowed: too many are already
+        self.pregreet = False
+        self.pregreet_after = 0.0  # seconds since the connection
+        self.traps = 0  # recipients asked for that nobody honest knows
+        self.waited = 0.0  # seconds that a backend took to say what comes next
+        self.remembered: Remembered = NOTHING
+        self.adopt(services.classifier.unscored)
+
+    # -- what is known
+
+    def adopt(self, verdict: Verdict) -> None:
+        """Take *verdict* as what is known of the peer now."""
+        self.verdict = verdict
+        self._offences = self._dialogue.offences
+        self._treatment = policy.choose_treatment(verdict)
+
+    def weigh(self) -> None:
+        """Add to the verdict what the peer has done by now."""
+        self._offences = self._dialogue.offences
+        if self.scored:
+            self.adopt(self._services.classifier.with_conduct(self.verdict, self.conduct()))
+
+    def spoke_early(self) -> None:
+        """Take note that the peer spoke before its banner."""
+        if not self.pregreet:
+            self.pregreet, self.pregreet_after = True, trio.current_time() - self.began
+            self.weigh()
+
+    def trapped(self) -> None:
+        """Take note that the peer asked for a recipient that nobody honest knows."""
+        self.traps += 1
+        self.weigh()
+
+    def conduct(self) -> Conduct:
+        """Return what the peer has done so far."""
+        dialogue = self._dialogue
+        return Conduct(
+            pregreet=self.pregreet,
+            pregreet_after=self.pregreet_after,
+            pregreet_hello=self.pregreet and dialogue.hello is not None,
+            early_pipelining=dialogue.early,
+            out_of_turn=dialogue.out_of_turn,
+            junk=dialogue.junk,
+            not_smtp=dialogue.not_smtp,
+            bare_newline=dialogue.bare_newline,
+            recipients=dialogue.accepted + dialogue.refused,
+            recipients_refused=dialogue.denied,
+            traps=self.traps,
+            messages=dialogue.messages,
+            messages_refused=dialogue.messages_refused,
+            good_before=self.remembered.good_before,
+            bad_before=0 if self.remembered.peer.blameless else 1,
+        )
+
+    @property
+    def host(self) -> HostName:
+        """The forward-confirmed name, as far as it was asked for."""
+        return self.verdict.host if self.scored else UNKNOWN_HOST
+
+    # -- what follows
+
+    @property
+    def treatment(self) -> Treatment:
+        """What this peer gets now."""
+        if self._dialogue.offences != self._offences:
+            self.weigh()
+        return self._treatment if self._services.settings.mode is Mode.ENFORCE else Treatment.PASS
+
+    def pace_for(self, stage: Stage) -> Pace:
+        """Return the pace of the next reply."""
+        if self.spared or self.treatment is Treatment.PASS:
+            return FULL_SPEED
+        waited, self.waited = self.waited, 0.0
+        return policy.choose_pace(
+            self.verdict,
+            stage,
+            self._services.patience,
+            load=self._services.load,
+            spent=trio.current_time() - self.began if stage is Stage.BANNER else self._held,
+            waited=waited,
+            shown=self._shown(),
+        )
+
+    def read_pace(self) -> ReadPace:
+        """Return how the message that comes now is read."""
+        if self.spared or self.treatment is Treatment.PASS:
+            return policy.READ_AT_ONCE
+        return policy.choose_read_pace(
+            self.verdict,
+            self._services.patience,
+            load=self._services.load,
+            spent=self._held,
+            shown=self._shown(),
+        )
+
+    @property
+    def _held(self) -> float:
+        return self.account.held_seconds if self.account else 0.0
+
+    def _shown(self) -> Shown:
+        dialogue = self._dialogue
+        return Shown(
+            messages=dialogue.messages,
+            good_before=self.remembered.good_before,
+            offences=dialogue.denied + dialogue.out_of_turn + dialogue.junk,
+        )

@@ -1,0 +1,252 @@
+"""A suspect's session: served by us, slowly; a backend is asked only what it alone can know.
+
+    banner, EHLO, MAIL   `front`, at a pace                              no backend
+    RCPT                 a backend's own answer, on a borrowed connection   milliseconds
+    DATA                 read slowly into the spool                      no backend
+    dot                  what is left to wait is waited; then the whole is handed over at full speed
+
+A hostile peer gets a refusal where others get a backend, unless it writes to whom nobody is kept from
+(TARPIT_EXEMPT_RCPT). The hand-over itself is `deliver`; what a pace is and why, `policy`.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from tarpit import load
+from tarpit.backend.slots import Purpose
+from tarpit.deliver import Delivery, Ending, Outcome
+from tarpit.errors import BackendUnavailable, PeerGone
+from tarpit.front import Front
+from tarpit.observe.log import safe
+from tarpit.pace import Stage
+from tarpit.policy import Treatment, refused_at_once
+from tarpit.recipients import hold_refusal
+from tarpit.slow import SlowReader
+from tarpit.smtp.commands import Command, Mail, Rcpt
+from tarpit.smtp.content import header_field
+from tarpit.smtp.dialogue import Heard
+from tarpit.smtp.replies import Reply
+from tarpit.smtp.server import Server
+
+if TYPE_CHECKING:
+    from tarpit.session import Session
+
+NO_TLS_NOW: Final = Reply.of(454, "4.7.0 TLS not available now")
+GO_AWAY: Final = Reply.of(421, "4.7.0 Not now, try again later")
+GO_AHEAD: Final = Reply.of(354, "End data with <CR><LF>.<CR><LF>")
+
+
+class Suspect:
+    """The rest of a session from the moment its peer is a suspect. It is the desk of our front."""
+
+    __slots__ = ("_delivery", "_mail", "_session")
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._delivery: Delivery | None = None  # made at the first recipient: most never ask for one
+        self._mail: Mail | None = None  # of the transaction that the delivery has open
+
+    async def run(self, first: Heard | None) -> None:
+        """Serve until the end. *first* is what a peer said last that was clean so far; None: greet it."""
+        session, judgement = self._session, self._session.judgement
+        session.slowed = True
+        judgement.spared = not session.services.caps.hold()
+        try:
+            if self._is_turned_away():
+                session.ended = "refused"
+                session.dialogue.close()
+                await session.voice.say(GO_AWAY, Stage.PROMPT)
+                return
+            session.wire.hold_small()
+            if session.dialogue.hello is None:
+                await self._wait_for_pregreet()
+            await self._serve(self._server(), first)
+        finally:
+            if not judgement.spared:
+                session.services.caps.release()
+            if self._delivery is not None:
+                await self._delivery.reset()
+
+    def _is_turned_away(self) -> bool:
+        """Whether a hostile peer is told so at once: where we are full, its time is not worth a place."""
+        judgement, full = self._session.judgement, self._session.services.load
+        hostile = judgement.treatment is Treatment.HOLD
+        return hostile and (judgement.spared or refused_at_once(judgement.verdict, full))
+
+    async def _serve(self, server: Server, first: Heard | None) -> None:
+        session = self._session
+        front = Front(
+            session.voice,
+            session.dialogue,
+            server,
+            self,
+            idle=session.services.idle,
+            on_command=session.inquiries.begin,
+        )
+        if first is None:
+            await front.banner()
+        while (wanted := await front.serve(first)) is not None:
+            first = None
+            if session.judgement.treatment is Treatment.HOLD or not await self._blindly(wanted):
+                await front.answer(wanted, NO_TLS_NOW)
+        session.ended = "quit" if session.dialogue.closed else "peer-left"
+
+    async def _wait_for_pregreet(self) -> None:
+        """Be silent for TARPIT_PREGREET_WAIT, within TARPIT_PACE_BANNER: who speaks now is no mail server."""
+        session, settings = self._session, self._session.services.settings
+        left = settings.pace_banner - (trio.current_time() - session.judgement.began)
+        wait = min(settings.pregreet_wait, left)
+        if (
+            session.judgement.pregreet
+            or session.judgement.spared
+            or session.services.load > load.SPARE_ABOVE
+            or wait <= 0
+        ):
+            return
+        await session.services.wheel.rest(session.wire, wait)
+        session.hear_early()
+
+    def _server(self) -> Server:
+        session = self._session
+        if session.dialogue.hello is not None:  # what was shown stays true
+            return session.services.server(session.dialogue.keywords)
+        hidden = (
+            b"" if session.passes_tls and session.judgement.treatment is not Treatment.HOLD else b"STARTTLS"
+        )
+        keywords = tuple(word for word in session.services.pool.keywords if word != hidden)
+        return session.services.server(keywords)
+
+    # -- the desk
+
+    def mail(self, mail: Mail) -> Reply | None:
+        """Return why *mail* cannot be taken: it declares more than there is room for."""
+        return self._session.services.means.refusal(mail)
+
+    async def recipients(self, asked: Sequence[Rcpt]) -> Sequence[Reply]:
+        """Return a backend's answer to each of *asked*; a hostile peer's are refused, but for the exempt."""
+        session = self._session
+        began = trio.current_time()
+        for recipient in asked:
+            await session.inquiries.before_recipient(recipient)
+        held = session.judgement.treatment is Treatment.HOLD
+        free = [one for one in asked if not held or one.path in session.services.exempt]
+        answers = iter(await self._check(free) if free else ())
+        session.judgement.waited = trio.current_time() - began
+        return [next(answers) if one in free else self._refusal() for one in asked]
+
+    async def data(self) -> Reply:
+        """Return 354: at least one recipient stands."""
+        return GO_AHEAD
+
+    async def message(self) -> Reply:
+        """Read the message slowly, wait what is left, hand it over, and return the answer at once."""
+        session, delivery = self._session, self._delivery
+        assert delivery is not None, "a recipient stands"
+        pace = session.judgement.read_pace()
+        reader = SlowReader(session.services.wheel, session.wire, rate=pace.rate, within=pace.within)
+        try:
+            taken = await delivery.take(reader.receive, session.dialogue.lines.take_rest())
+            session.dialogue.lines.receive(taken.rest)
+            if taken.refusal is None and (left := pace.within - reader.spent) > 0 and pace.slow:
+                await session.services.wheel.rest(session.wire, left, left_after_fin=self._may_leave())
+        finally:
+            session.voice.held_seconds += min(reader.spent, pace.within)
+        if taken.refusal is not None:
+            await delivery.reset()
+            if taken.fatal:
+                session.dialogue.close()
+            return taken.refusal
+        return self._reply_of(await delivery.commit(self._header()))
+
+    # -- its parts
+
+    async def _check(self, recipients: Sequence[Rcpt]) -> Sequence[Reply]:
+        session, dialogue = self._session, self._session.dialogue
+        if self._delivery is None:
+            self._delivery = Delivery(
+                session.services.means,
+                introduction=session.introduction,
+                ours=session.wire.ours,
+                peer_left=self._peer_left,
+            )
+        assert dialogue.hello is not None
+        assert dialogue.mail is not None
+        if dialogue.mail is not self._mail:
+            self._mail = dialogue.mail
+            await self._delivery.begin(dialogue.hello, dialogue.mail)
+        replies = await self._delivery.check(recipients)
+        self._account()
+        return replies
+
+    def _reply_of(self, outcome: Outcome) -> Reply:
+        session = self._session
+        self._mail = None
+        self._account()
+        if outcome.reply is None:
+            raise PeerGone("left before its message was handed over")
+        session.last_reply = outcome.reply.encode()
+        if outcome.ending is Ending.UNCERTAIN:
+            session.uncertain(f"no reply to the end of data: {outcome.trouble}", b"")
+        elif outcome.ending is Ending.ACCEPTED and self._peer_left():
+            session.uncertain("the peer left before the reply to its message")
+        return outcome.reply
+
+    def _account(self) -> None:
+        """Take over what the delivery knows of backends."""
+        session, delivery = self._session, self._delivery
+        assert delivery is not None
+        session.backend_name = delivery.backend_name or session.backend_name
+        session.backend_seconds = delivery.backend_seconds
+        if delivery.trouble:
+            session.note_lost(delivery.trouble)
+            delivery.trouble = ""
+
+    def _peer_left(self) -> bool:
+        return self._may_leave() and self._session.wire.has_left()
+
+    def _may_leave(self) -> bool:
+        """Whether an end of the peer's stream means that it has left: after QUIT it does not."""
+        return not self._session.dialogue.lines.holds_quit()
+
+    def _refusal(self) -> Reply:
+        settings = self._session.services.settings
+        return hold_refusal(
+            self._session.judgement.verdict, code=settings.hold_code, contact=settings.hold_text
+        )
+
+    def _header(self) -> bytes:
+        """Return the header field for the filter behind, if one is wanted (TARPIT_HEADER)."""
+        session = self._session
+        if (name := session.services.settings.header) is None:
+            return b""
+        verdict = session.judgement.verdict
+        found = [f"{safe(one.signal)}={one.points:g}" for one in verdict.findings if one.points]
+        said = [f"score={verdict.score:g}", f"held={session.voice.held_seconds:.0f}s", *found]
+        return header_field(name, "; ".join(said))
+
+    async def _blindly(self, starttls: Command) -> bool:
+        """Join a peer that waited to a backend, for TLS between the two. Return False where none is had."""
+        session = self._session
+        assert session.dialogue.hello is not None
+        try:
+            loan = await session.services.pool.borrow(
+                session.introduction(), ours=session.wire.ours, purpose=Purpose.BLIND
+            )
+        except BackendUnavailable as none:
+            session.note_lost(str(none))
+            return False
+        relay = session.joined(loan.line, pipelining=False)
+        session.backend_name = loan.backend.name
+        try:
+            if (await relay.replay(session.dialogue.hello)).refused:
+                return False
+            await relay.exchange(starttls)
+            if not session.dialogue.closed:
+                await loan.quit()  # refused: we go on without it
+        finally:
+            session.blind, session.last_reply = relay.blind, relay.last_reply
+            session.backend_seconds += trio.current_time() - loan.began
+            loan.close()
+        return True
