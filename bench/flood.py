@@ -43,7 +43,7 @@ class Report:
     banners: list[float] = field(default_factory=list)  # seconds from connect to banner
     deliveries: list[float] = field(default_factory=list)  # seconds from connect to the end
     told: Counter[str] = field(default_factory=Counter)  # what the flood heard first
-    usage: list[tuple[int, int]] = field(default_factory=list)  # descriptors, resident bytes; a second apart
+    usage: list[tuple[int, int]] = field(default_factory=list)  # descriptors, bytes; twice a second
     before: tuple[int, int] = (0, 0)
     after: tuple[int, int] = (0, 0)
     events: Counter[str] = field(default_factory=Counter)
@@ -67,7 +67,7 @@ def run(*, connections: int, messages: int, sessions: int, rate: int, patience: 
                 sender.start()
                 while sender.is_alive() or flood.poll() is None:
                     report.usage.append(usage(pid))
-                    sender.join(1.0)
+                    time.sleep(0.5)
                     if time.monotonic() - began > LONGEST:
                         raise SystemExit("the flood took too long")
                 out, _ = flood.communicate()

@@ -71,14 +71,13 @@ class Orders:
 def crowd(port: int) -> Iterator[Orders]:
     """Run a crowd against *port*."""
     command = [sys.executable, "-m", "bench.crowd", str(port)]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=HERE.parent, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        yield Orders(process)
-    finally:
-        process.terminate()
-        process.wait()
+    ) as process:
+        try:
+            yield Orders(process)
+        finally:
+            process.terminate()
 
 
 def measure(pid: int, port: int, sessions: int, *, seconds: int, clean: bool) -> Figures:

@@ -25,7 +25,7 @@ class Conduct:
     traps: int = 0  # recipients that nobody honest knows (the caller's list)
     messages: int = 0  # accepted by a backend
     messages_refused: int = 0  # by a backend at the end of data, for good (5xx)
-    left: str = ""  # the phase in which it hung up without QUIT: "banner", "hello", "mail", "rcpt", "data"
+    left: str = ""  # the phase in which it hung up without QUIT, as the caller calls it
     left_after: float = 0.0
     good_before: int = 0  # messages a backend took from it in earlier sessions
     bad_before: int = 0  # earlier sessions whose conduct was an offence

@@ -35,7 +35,7 @@ class Memory:
             del self._known[next(iter(self._known))]
 
     def recall(self, key: Hashable, now: float) -> Verdict | None:
-        """Return the verdict kept under *key*, its findings as old as they are at *now*; None if there is none."""
+        """Return the verdict kept under *key*, its findings as old as they are at *now*, or None."""
         known = self._known.pop(key, None)
         if known is None or now >= known[2]:
             return None

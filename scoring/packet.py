@@ -7,7 +7,6 @@ unusual, such as a record of another type or class, a name compressed oddly or a
 
 Who forges an answer must guess its number, its port and the case of every letter of the question
 ("0x20"): servers send the question back as it came. One that does not is UNUSUAL, and left to dnspython.
-
 Sockets, time and retries are in `datagram`.
 """
 
@@ -30,7 +29,7 @@ WORDS: Final = MappingProxyType({number: word for word, number in KINDS.items()}
 SIZES: Final = MappingProxyType({A: 4, AAAA: 16})  # bytes of an address
 IN: Final = 1
 
-NXDOMAIN: Final = 3
+NXDOMAIN: Final = 3  # a response code, as are these
 TROUBLES: Final = MappingProxyType({1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED"})
 RESPONSE, RESPONSE_OR_OPCODE, TRUNCATED, RCODE = 0x8000, 0xF800, 0x0200, 0x000F
 
@@ -109,9 +108,9 @@ def decode(wire: bytes, question: bytes) -> Answer | Trouble | Reply:
     if len(wire) < HEADER.size:
         return Reply.FORGED
     _, flags, questions, *counts = HEADER.unpack_from(wire)
-    trouble = TROUBLES.get(flags & RCODE)
     if flags & RESPONSE_OR_OPCODE != RESPONSE:
         return Reply.FORGED
+    trouble = TROUBLES.get(flags & RCODE)
     if trouble and not questions:
         return Trouble(trouble)  # some refuse without repeating the question
     said = wire[HEADER.size : HEADER.size + len(question)]
@@ -119,8 +118,6 @@ def decode(wire: bytes, question: bytes) -> Answer | Trouble | Reply:
         return Reply.FORGED
     if flags & TRUNCATED:
         return Reply.TRUNCATED
-    if said != question:
-        return Reply.UNUSUAL
     try:
         answer = _read(wire, question, rcode=flags & RCODE, counts=(counts[0], counts[1], counts[2]))
     except (_UnusualError, struct.error, IndexError):
@@ -131,7 +128,7 @@ def decode(wire: bytes, question: bytes) -> Answer | Trouble | Reply:
 def _read(wire: bytes, question: bytes, *, rcode: int, counts: tuple[int, int, int]) -> Answer:
     """Return what the three sections after the question say to it."""
     asked, kind = question[:-4].lower(), question[-3]
-    if rcode and rcode != NXDOMAIN and rcode not in TROUBLES:
+    if not wire.startswith(question, HEADER.size) or rcode not in (0, NXDOMAIN, *TROUBLES):
         raise _UnusualError
     held, at = _read_answers(wire, HEADER.size + len(question), counts[0], asked=asked, kind=kind)
     minimums, at = _read_authorities(wire, at, counts[1])
@@ -186,13 +183,12 @@ def _read_additional(wire: bytes, at: int, count: int) -> int:
     for _ in range(count):
         if wire[at : at + 3] == EDNS[:3]:
             _, _, extended, size = RECORD.unpack_from(wire, at + 1)
-            options += 1
-            if extended >> 16 or size or options > 1:
-                raise _UnusualError
-            at += len(EDNS)
-            continue
-        _, kind, _, at, end = _read_record(wire, at, b"")
-        if SIZES.get(kind) != end - at:
+            options, end = options + 1, at + len(EDNS)
+            usual = options == 1 and not extended >> 16 and not size
+        else:
+            _, kind, _, at, end = _read_record(wire, at, b"")
+            usual = SIZES.get(kind) == end - at
+        if not usual:
             raise _UnusualError
         at = end
     return at
@@ -205,10 +201,10 @@ def _read_record(wire: bytes, at: int, asked: bytes) -> tuple[bytes, int, int, i
     else:
         owner, at = _name(wire, at, len(wire))
     kind, family, ttl, size = RECORD.unpack_from(wire, at)
-    at += RECORD.size
-    if family != IN or at + size > len(wire):
+    end = at + RECORD.size + size
+    if family != IN or end > len(wire):
         raise _UnusualError
-    return owner.lower(), kind, ttl if ttl <= LONGEST_TTL else 0, at, at + size
+    return owner.lower(), kind, ttl if ttl <= LONGEST_TTL else 0, end - size, end
 
 
 def _read_value(wire: bytes, at: int, end: int, kind: int) -> tuple[bytes, bytes]:

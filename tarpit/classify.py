@@ -7,6 +7,7 @@ What a peer does meanwhile (speak before the banner) is seen by `session`; what 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import trio
@@ -20,6 +21,7 @@ from scoring.watch import ZoneChange
 from tarpit.errors import Fault, SettingsError
 from tarpit.settings import Settings
 from tarpit.smtp.commands import Mail
+from tarpit.store import Remembered, Store
 from tarpit.units import Rate as RateSetting
 
 
@@ -75,9 +77,10 @@ def _networks(variable: str, sources: Sequence[Network | Path], faults: list[Fau
 class Classifier:
     """Answers for one worker."""
 
-    def __init__(self, lists: Lists, scorer: Scorer) -> None:
+    def __init__(self, lists: Lists, scorer: Scorer, store: Store) -> None:
         self.lists = lists
         self._scorer = scorer
+        self._store = store
         self.unscored = self._verdict()
 
     def known(self, address: Address) -> Verdict | None:
@@ -90,10 +93,17 @@ class Classifier:
             return self._verdict(Finding("denylist", Result.LISTED, points, why, basis=Basis.CONDUCT))
         return None
 
-    async def at_connection(self, address: Address) -> Verdict:
-        """Return the verdict on a new peer, within TARPIT_SCORE_WAIT."""
+    async def at_connection(self, address: Address) -> tuple[Verdict, Remembered]:
+        """Return the verdict on a new peer, within TARPIT_SCORE_WAIT, and what is remembered of it."""
         self._scorer.count_connection(address)
-        return await self._scorer.score_connection(address)
+        remembered = await self._store.recall(address)
+        if remembered.verdict is not None:
+            aged = remembered.verdict.aged(remembered.age)
+            return aged.with_findings(*self._scorer.rate_findings(address)), remembered
+        verdict = await self._scorer.score_connection(address)
+        lasting = tuple(one for one in verdict.findings if one.basis is not Basis.VOLUME)
+        await self._store.remember(address, replace(verdict, findings=lasting))
+        return verdict, remembered
 
     async def at_hello(self, address: Address, helo: str, host: HostName) -> tuple[Finding, ...]:
         """Return what the HELO name adds, within TARPIT_SCORE_WAIT."""

@@ -189,7 +189,7 @@ class Wheel:
     def _goes_on(self, drip: Drip, now: float) -> bool:
         """Send what is due of one reply, and return whether more of it is to come.
 
-        Fifteen thousand times a second: at that number each call and each object touched costs 1 % of a core.
+        Done fifteen thousand times a second, and so in one piece: a call more costs a percent of a core.
         """
         gap, due = drip.gap, drip.due
         if now >= drip.by or gap <= 0:
@@ -210,7 +210,10 @@ class Wheel:
         if start == len(data):
             drip.finish(None)
             return False
-        return start == end or self._bears_with(drip, now, sent)
+        if start < end:
+            return self._bears_with(drip, now, sent)
+        drip.stuck = FOREVER
+        return True
 
     def _due_end(self, drip: Drip, now: float) -> int:
         """Return up to where all is due: a line, or several pieces where the gaps are finer than a tick."""
@@ -231,7 +234,7 @@ class Wheel:
         return True
 
     def _place(self, drip: Drip) -> None:
-        due = drip.due if drip.due < drip.by else drip.by
+        due = drip.due if drip.due < drip.by else drip.by  # noqa: FURB136 - half the time of min()
         tick = -int(-due // TICK)  # rounded up: never early
         if tick <= self._turning:
             tick = self._turning + 1  # this one is being emptied

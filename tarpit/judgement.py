@@ -35,6 +35,8 @@ class Judgement:
         "_treatment",
         "account",
         "began",
+        "left",
+        "left_after",
         "pregreet",
         "pregreet_after",
         "remembered",
@@ -54,6 +56,8 @@ class Judgement:
         self.spared = False  # a suspect that is not slowed: too many are already
         self.pregreet = False
         self.pregreet_after = 0.0  # seconds since the connection
+        self.left = ""  # the phase in which it hung up without QUIT
+        self.left_after = 0.0  # seconds since the connection
         self.traps = 0  # recipients asked for that nobody honest knows
         self.waited = 0.0  # seconds that a backend took to say what comes next
         self.remembered: Remembered = NOTHING
@@ -84,6 +88,12 @@ class Judgement:
         self.traps += 1
         self.weigh()
 
+    def hung_up(self) -> None:
+        """Take note that the peer has left without QUIT."""
+        self.left = self._dialogue.state.value
+        self.left_after = trio.current_time() - self.began
+        self.weigh()
+
     def conduct(self) -> Conduct:
         """Return what the peer has done so far."""
         dialogue = self._dialogue
@@ -101,6 +111,8 @@ class Judgement:
             traps=self.traps,
             messages=dialogue.messages,
             messages_refused=dialogue.messages_refused,
+            left=self.left,
+            left_after=self.left_after,
             good_before=self.remembered.good_before,
             bad_before=0 if self.remembered.peer.blameless else 1,
         )

@@ -141,7 +141,7 @@ def assemble(
     return Services(
         settings=settings,
         log=log,
-        classifier=Classifier(lists, scorer),
+        classifier=Classifier(lists, scorer, store),
         store=store,
         caps=Caps(
             sessions=settings.max_sessions,

@@ -103,6 +103,7 @@ class Session:
                 await Suspect(self).run(first)
         except PeerGone as gone:
             self.ended = "peer-left"
+            self.judgement.hung_up()
             if self.relay is not None and self.relay.committing:
                 self.uncertain(f"left before the reply to its message: {gone}")
         except PeerSilent:
@@ -135,8 +136,8 @@ class Session:
         if (known := self.services.classifier.known(self.address)) is not None:
             judgement.adopt(known)
             return
-        judgement.remembered = await self.services.store.recall(self.address)
-        judgement.adopt(await self.services.classifier.at_connection(self.address))
+        verdict, judgement.remembered = await self.services.classifier.at_connection(self.address)
+        judgement.adopt(verdict)
         judgement.scored = True
         judgement.weigh()
         self.hear_early()

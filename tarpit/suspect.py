@@ -91,7 +91,9 @@ class Suspect:
             first = None
             if session.judgement.treatment is Treatment.HOLD or not await self._blindly(wanted):
                 await front.answer(wanted, NO_TLS_NOW)
-        session.ended = "quit" if session.dialogue.closed else "peer-left"
+        if not session.dialogue.closed:
+            session.ended = "peer-left"
+            session.judgement.hung_up()
 
     async def _wait_for_pregreet(self) -> None:
         """Be silent for TARPIT_PREGREET_WAIT, within TARPIT_PACE_BANNER: who speaks now is no mail server."""

@@ -11,6 +11,7 @@ from scoring import Conduct, Result, Scorer
 from tarpit.classify import Classifier, Lists, scoring_config
 from tarpit.errors import SettingsError
 from tarpit.smtp.commands import Mail, parse
+from tarpit.store.memory import MemoryStore
 from tests.support.dns_zone import FakeResolver, found
 from tests.support.wires import PEER, load
 
@@ -23,7 +24,7 @@ NAMED = {
 
 def classifier(resolver: FakeResolver, **variables: str) -> Classifier:
     settings = load(**variables)
-    return Classifier(Lists(settings), Scorer(scoring_config(settings), resolver))
+    return Classifier(Lists(settings), Scorer(scoring_config(settings), resolver), MemoryStore())
 
 
 def test_the_allowlist_comes_first() -> None:
@@ -71,15 +72,30 @@ async def test_dns_that_hangs_holds_nobody_longer_than_the_wait(autojump_clock: 
     """What has not answered within TARPIT_SCORE_WAIT has no opinion."""
     resolver = FakeResolver({}, seconds={"25.2.0.192.in-addr.arpa": 60})
     began = trio.current_time()
-    verdict = await classifier(resolver, SCORE_WAIT="3s").at_connection(ADDRESS)
+    verdict, _ = await classifier(resolver, SCORE_WAIT="3s").at_connection(ADDRESS)
     assert trio.current_time() - began == pytest.approx(3)
     assert not verdict.suspect
+
+
+async def test_a_verdict_is_remembered_with_its_age(autojump_clock: MockClock) -> None:
+    """Who comes again within a verdict's lifetime is not asked about again; its findings have grown older."""
+    resolver = FakeResolver(NAMED)
+    judge = classifier(resolver, RATE_PEER="1/h")
+    await judge.at_connection(ADDRESS)
+    asked = len(resolver.asked)
+    await trio.sleep(30)
+    verdict, remembered = await judge.at_connection(ADDRESS)
+    assert len(resolver.asked) == asked
+    assert remembered.age == pytest.approx(30)
+    assert {round(one.age) for one in verdict.findings if one.signal == "rdns"} == {30}
+    assert "rate:peer" in {one.signal for one in verdict.findings}
 
 
 async def test_conduct_comes_on_top(autojump_clock: MockClock) -> None:
     """What a peer does itself is added to what others say."""
     judge = classifier(FakeResolver(NAMED))
-    verdict = judge.with_conduct(await judge.at_connection(ADDRESS), Conduct(pregreet=True))
+    verdict, _ = await judge.at_connection(ADDRESS)
+    verdict = judge.with_conduct(verdict, Conduct(pregreet=True))
     assert verdict.suspect
     assert "pregreet" in {finding.signal for finding in verdict.findings}
 
@@ -91,7 +107,7 @@ async def test_a_reverse_path_and_a_helo_name_are_asked_about(autojump_clock: Mo
     assert isinstance(mail, Mail)
     (spf, *_) = await judge.at_mail(ADDRESS, "mail.example", mail)
     assert spf.result is Result.FAIL
-    verdict = await judge.at_connection(ADDRESS)
+    verdict, _ = await judge.at_connection(ADDRESS)
     assert {one.signal for one in await judge.at_hello(ADDRESS, "localhost", verdict.host)} >= {"helo"}
 
 

@@ -318,6 +318,18 @@ async def test_peer_reads_nothing_for_long(autojump_clock: MockClock) -> None:
         assert len(pair.wheel) == 0
 
 
+async def test_peer_stops_reading_twice(autojump_clock: MockClock) -> None:
+    """Patience begins anew each time: having read late once is not held against a peer."""
+    async with wired() as pair, trio.open_nursery() as nursery:
+        nursery.start_soon(say, pair, REPLY, Pace(per_byte=5))
+        for full, read in ((4, 12), (24, 46)):
+            await trio.sleep_until(full)
+            filled = fill(pair.wire)
+            await trio.sleep_until(read)
+            assert len(await drain(pair.far, filled)) >= filled
+        assert len(pair.wheel) == 1
+
+
 async def test_peer_reads_again(autojump_clock: MockClock) -> None:
     """A full buffer costs nothing but time: the drip goes on where it was."""
     async with wired() as pair, trio.open_nursery() as nursery:

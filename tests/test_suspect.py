@@ -94,6 +94,7 @@ async def test_a_peer_that_leaves_before_the_commit_commits_nothing(autojump_clo
         await around.services.wait_empty()
         assert not any(connection.contents for connection in backend.connections)
     assert around.closed()["ended"] == "peer-left"
+    assert "conduct:no-quit" in str(around.closed()["findings"])
 
 
 async def test_quit_behind_the_dot_is_no_leaving(autojump_clock: MockClock) -> None:

@@ -53,9 +53,10 @@ async def judge(settings: Settings, address: Address, helo: str | None, mail_fro
     """Return the verdict, as a session would reach it: what the peer does itself is not known here."""
     # imported here: the other commands do not need the path of a session
     from tarpit.classify import Classifier, Lists, scoring_config  # noqa: PLC0415
+    from tarpit.store.memory import MemoryStore  # noqa: PLC0415
 
     scorer = Scorer(scoring_config(settings), Resolver(settings.dns_servers))
-    known = Classifier(Lists(settings), scorer).known(address)
+    known = Classifier(Lists(settings), scorer, MemoryStore()).known(address)
     return known or await scorer.score(Peer(address, helo, mail_from))
 
 

@@ -1,4 +1,4 @@
-"""The sweep of `bench.faults`, small: nothing is lost, made twice or invented while backends and peers fail."""
+"""The sweep of `bench.faults`, small: nothing is lost, made twice or refused while backends and peers fail."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Laws of SPF: whatever strangers publish and say, a check ends in a documented result, as in pyspf itself."""
+"""Laws of SPF: whatever strangers publish and say, a check ends in a documented result, the one of pyspf."""
 
 import time
 from ipaddress import IPv4Address, IPv6Address

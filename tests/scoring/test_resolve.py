@@ -74,12 +74,13 @@ async def test_truncated_answer_over_tcp() -> None:
         assert zone.asked == [("big.example", "A")] * 2
 
 
+@pytest.mark.parametrize("kind", ["A", "SPF"])
 @pytest.mark.parametrize("trouble", ["SILENT", "GARBAGE"])
-async def test_silent_server(trouble: str) -> None:
+async def test_silent_server(trouble: str, kind: str) -> None:
     """DNS-01, DNS-09: silence, or datagrams that are no answer, end at the deadline."""
-    async with serving({("quiet.example", "A"): trouble}) as zone:
+    async with serving({("quiet.example", kind): trouble}) as zone:
         started = trio.current_time()
-        answer = await Resolver([zone.address]).query("quiet.example", "A", until=soon(0.2))
+        answer = await Resolver([zone.address]).query("quiet.example", kind, until=soon(0.2))
         assert answer == Answer(Status.UNKNOWN, "no answer in time")
         assert 0.2 <= trio.current_time() - started < 1
 
@@ -275,6 +276,17 @@ async def test_sharing_survives_the_first_asker(autojump_clock: MockClock) -> No
         nursery.start_soon(ask, resolver, "mail.example", answers)
     assert answers == [(start + 1, Status.UNKNOWN), (start + 3, Status.FOUND)]
     assert not resolver._flying
+
+
+async def test_who_shares_has_his_own_deadline(autojump_clock: MockClock) -> None:
+    """Who waits for the look-up of another waits no longer than he said."""
+    resolver, answers = Counting(), list[tuple[float, Status]]()
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, resolver, "mail.example", answers)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ask, resolver, "mail.example", answers, start + 1)
+    assert answers == [(start + 1, Status.UNKNOWN), (start + 2, Status.FOUND)]
 
 
 async def test_in_flight_cap(autojump_clock: MockClock) -> None:

@@ -138,7 +138,7 @@ def by_postfix(to: Address, arrived: Callable[[], bool]) -> None:
 
 def by_exim(to: Address, arrived: Callable[[], bool]) -> None:
     """Send by Exim, in the foreground; what it could not deliver stays queued, and that is no error to it."""
-    with _root_directory() as root:
+    with root_directory() as root:
         _write(root / "etc/exim.conf", _EXIM.format(host=to[0], port=to[1], source=LISTED))
         _own(root / "var/spool/exim", "Debian-exim")
         command = ["/usr/sbin/exim4", "-C", "/etc/exim.conf", "-odf", "-i", "-f", "exim@example.org"]
@@ -149,7 +149,7 @@ def by_exim(to: Address, arrived: Callable[[], bool]) -> None:
 
 def by_opensmtpd(to: Address, arrived: Callable[[], bool]) -> None:
     """Send by OpenSMTPD: hand it over, and wait until it has gone on."""
-    with _root_directory() as root:
+    with root_directory() as root:
         door = (LOOPBACK, free_port())
         rules = _OPENSMTPD.format(door=door[1], host=to[0], port=to[1], source=LISTED)
         _write(root / "etc/smtpd.conf", rules)
@@ -178,7 +178,7 @@ SENDERS: Final[Mapping[str, Sender]] = {
 
 
 @contextmanager
-def _root_directory() -> Iterator[Path]:
+def root_directory() -> Iterator[Path]:
     """Yield a copy of the unpacked packages that is fit to be a root directory."""
     with directory_for("sender") as directory:
         root = directory / "root"
