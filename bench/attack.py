@@ -13,7 +13,7 @@ from collections import Counter
 from typing import Final
 
 ADDRESSES: Final = 200
-FIRST: Final = 64  # second number of their addresses: 127.64 to 127.76
+FIRST: Final = 128  # second number of their addresses: 127.128 to 127.140
 STEP: Final = 0.02  # seconds between two bunches of connections
 
 

@@ -17,7 +17,7 @@ def clean(number: int) -> str:
 
 def listed(number: int) -> str:
     """Return the address of a suspect, each in a network of its own."""
-    return f"127.{64 + number % 64}.{number // 64 % 250}.1"
+    return f"127.{128 + number % 64}.{number // 64 % 250}.1"
 
 
 @dataclass(slots=True)

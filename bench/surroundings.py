@@ -26,8 +26,8 @@ KNOWN: Final[Mapping[str, Mapping[str, str]]] = {
     f"mx.{DOMAIN}": {"A": SENDER},
     DOMAIN: {"TXT": f'"v=spf1 ip4:{SENDER} -all"'},
 }
-# all of 127/8 but 127.0/16, and 127.0.0.2 as every list does (RFC 5782 section 5)
-_LISTED: Final = re.compile(r"([0-9]+\.[0-9]+\.[1-9][0-9]*|2\.0\.0)\.127\.dnsbl\.test")
+# 127.128/9, and 127.0.0.2 as every list does (RFC 5782 section 5); below is what no list may have
+_LISTED: Final = re.compile(r"([0-9]+\.[0-9]+\.(12[89]|1[3-9][0-9]|2[0-9]{2})|2\.0\.0)\.127\.dnsbl\.test")
 ROOT: Final = Path(__file__).parent.parent
 START: Final = 30.0  # seconds for the proxy to listen
 STOP: Final = 20.0  # seconds for it to end

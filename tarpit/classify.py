@@ -122,6 +122,11 @@ class Classifier:
         """Count a recipient that *address* asked for against its rate."""
         self._scorer.count_recipient(address)
 
+    def count_errors(self, address: Address, count: int) -> None:
+        """Count *count* things that *address* did wrong against its rate."""
+        for _ in range(count):
+            self._scorer.count_error(address)
+
     def with_conduct(self, verdict: Verdict, conduct: Conduct) -> Verdict:
         """Return *verdict* with what the peer's own conduct adds to it."""
         return verdict.with_findings(*self._scorer.conduct_findings(conduct))

@@ -56,14 +56,14 @@ class Front:
         server: Server,
         desk: Desk,
         *,
-        idle: float,
+        idle: Callable[[], float],
         on_command: OnCommand,
     ) -> None:
         self._voice = voice
         self._dialogue = dialogue
         self._server = server
         self._desk = desk
-        self._idle = idle  # seconds that a peer may take for a command, the whole line
+        self._idle = idle  # asked for the seconds that a peer may take for a command, the whole line
         self._on_command = on_command  # told of each HELO and MAIL that we accepted
 
     def banner(self) -> Coroutine[None, None, None]:
@@ -109,7 +109,7 @@ class Front:
     async def _recipients(self, first: Rcpt) -> None:
         """Answer a recipient, and those that came with it."""
         dialogue, asked = self._dialogue, [first]
-        while len(asked) < AT_ONCE and isinstance(ahead := dialogue.peek(), Rcpt):
+        while len(asked) < min(AT_ONCE, dialogue.room) and isinstance(ahead := dialogue.peek(), Rcpt):
             if self._server.judge(dialogue, ahead) is not None:
                 break
             dialogue.next_heard()
@@ -134,7 +134,7 @@ class Front:
 
     async def _next_heard(self) -> Heard | None:
         dialogue, wire = self._dialogue, self._voice.wire
-        until = trio.current_time() + self._idle
+        until = trio.current_time() + self._idle()
         while (heard := dialogue.next_heard()) is None:
             data = await wire.receive(READ, until, stoppable=True)
             if not data:

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 class Inquiries:
     """Those of one session."""
 
-    __slots__ = ("_open", "_session", "_until")
+    __slots__ = ("_counted", "_open", "_session", "_until")
 
     def __init__(self, session: "Session") -> None:
         self._session = session
         self._open: tuple[trio.Event, ...] = ()
         self._until = 0.0
+        self._counted: Rcpt | None = None
 
     async def begin(self, command: Hello | Mail) -> None:
         """Begin to ask about a HELO name or a reverse-path; nobody waits here."""
@@ -46,9 +47,11 @@ class Inquiries:
         session = self._session
         if not session.judgement.scored:
             return
-        session.services.classifier.count_recipient(session.address)
-        if recipient.path in session.services.traps:
-            session.judgement.trapped()
+        if recipient is not self._counted:  # one that turned its peer suspect is met again
+            self._counted = recipient
+            session.services.classifier.count_recipient(session.address)
+            if recipient.path in session.services.traps:
+                session.judgement.trapped()
         if self._open:
             waiting, self._open = self._open, ()
             with trio.move_on_at(self._until):

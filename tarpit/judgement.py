@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from scoring import Conduct, Verdict
-from scoring.verdict import UNKNOWN_HOST, HostName
+from scoring.verdict import UNKNOWN_HOST, Address, HostName
 from tarpit import policy
 from tarpit.pace import FULL_SPEED, Pace, Stage
 from tarpit.policy import ReadPace, Shown, Treatment
@@ -29,6 +29,7 @@ class Judgement:
     """One peer's."""
 
     __slots__ = (
+        "_address",
         "_dialogue",
         "_offences",
         "_services",
@@ -47,8 +48,9 @@ class Judgement:
         "waited",
     )
 
-    def __init__(self, services: "Services", dialogue: Dialogue) -> None:
+    def __init__(self, services: "Services", address: Address, dialogue: Dialogue) -> None:
         self._services = services
+        self._address = address
         self._dialogue = dialogue
         self.account: Account | None = None  # what slowness has come to
         self.began = trio.current_time()
@@ -73,8 +75,9 @@ class Judgement:
 
     def weigh(self) -> None:
         """Add to the verdict what the peer has done by now."""
-        self._offences = self._dialogue.offences
+        new, self._offences = self._dialogue.offences - self._offences, self._dialogue.offences
         if self.scored:
+            self._services.classifier.count_errors(self._address, new)
             self.adopt(self._services.classifier.with_conduct(self.verdict, self.conduct()))
 
     def spoke_early(self) -> None:

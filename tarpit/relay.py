@@ -1,4 +1,4 @@
-"""A joined session: peer and backend, bytes unchanged, the observer in the path.
+"""A joined session: peer and backend, bytes unchanged, the observer and the guard in the path.
 
 One task does both directions: SMTP is lock-step, and one command is outstanding at a time. While
 nothing is, both sides are watched, so that a backend that hangs up or says 421 is heard at once.
@@ -6,20 +6,22 @@ nothing is, both sides are watched, so that a backend that hangs up or says 421 
 How fast replies go to the peer is asked of the voice; dialling is `backend`.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
 import trio
 
-from tarpit.errors import BackendUnavailable, PeerGone
+from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent
+from tarpit.intake import NOT_TAKEN
 from tarpit.pace import Stage
 from tarpit.smtp.commands import Command, Hello, Mail, Rcpt, Verb
 from tarpit.smtp.dialogue import Heard
-from tarpit.smtp.endofdata import EndOfData
+from tarpit.smtp.guard import Guard
 from tarpit.smtp.lines import LineFault
 from tarpit.smtp.observer import Observer
-from tarpit.smtp.replies import ReceivedReply, ReplyFault
+from tarpit.smtp.replies import ReceivedReply, Reply, ReplyFault
 from tarpit.smtp.server import STUFFED
 from tarpit.smtp.states import State
 from tarpit.voice import Voice, stage_of
@@ -27,6 +29,8 @@ from tarpit.wire import FOREVER, Wire, wait_any
 
 BLOCK: Final = 65536  # bytes: 16 and 256 KiB were both slower
 COMMANDS: Final = 4096
+REFUSED_BYTES: Final = 64 * 1024**2  # of a refused message that are still read, to say so at its end
+REFUSED_SECONDS: Final = 300.0  # ... and for how long
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Relay:
         on_command: Callable[[Hello | Mail], Awaitable[None]] = _nothing,
         before_rcpt: Callable[[Rcpt], Awaitable[None]] = _nothing,
         turned: Callable[[], bool] = _never,
+        guard: Callable[[], Guard] = Guard,
     ) -> None:
         self._voice = voice
         self._peer = voice.wire
@@ -70,6 +75,7 @@ class Relay:
         self._on_command = on_command
         self._before_rcpt = before_rcpt
         self._turned = turned
+        self._guard = guard
         self.last_reply = b""
         self.committing = False  # from the end of data until a good reply to it has been said
         self.blind = False  # whether TLS was passed through
@@ -91,12 +97,24 @@ class Relay:
                 return heard
             refusal = self._observer.refusal(heard)
             if refusal is not None:
-                self._observer.refused(heard, refusal)
-                await self._voice.say(refusal, stage_of(heard))
+                await self._refuse(heard, refusal)
                 continue
             assert not isinstance(heard, LineFault)
             await self.exchange(heard)
         return None
+
+    async def _refuse(self, heard: Heard, reply: Reply) -> None:
+        self._observer.refused(heard, reply)
+        await self._voice.say(STUFFED if self._is_stuffed(heard) else reply, stage_of(heard))
+
+    def _is_stuffed(self, heard: Heard) -> bool:
+        """Whether DATA was refused and content came along; then not one byte of it is read as a command."""
+        refused = self._dialogue.state is not State.DATA
+        if isinstance(heard, LineFault) or heard.verb is not Verb.DATA or not refused:
+            return False
+        if stuffed := len(self._dialogue.lines) > 0:
+            self._dialogue.close()
+        return stuffed
 
     async def exchange(self, command: Command) -> None:
         """Send one command on, pass its reply back, and do what that reply opens: content, or TLS."""
@@ -110,9 +128,7 @@ class Relay:
         if isinstance(command, Hello | Mail):
             await self._on_command(command)
         shown = self._sound(self._observer.replied(await self._reply(self._time_outs.reply)))
-        if command.verb is Verb.DATA and self._dialogue.state is not State.DATA and len(self._dialogue.lines):
-            # DATA was refused and content came along: not one byte of it may be read as a command
-            self._dialogue.close()
+        if self._is_stuffed(command):
             shown = STUFFED.encode()
         await self._voice.say(shown, stage_of(command))
         if self._dialogue.state is State.DATA:
@@ -126,16 +142,19 @@ class Relay:
         return await self._reply(self._time_outs.reply)
 
     async def _content(self) -> None:
-        end, block = EndOfData(), self._dialogue.lines.take_rest()
-        while (size := end.find(block)) < 0:
-            await self._backend.send_all(block, self._soon(self._time_outs.block))
-            block = await self._peer.receive(BLOCK, self._soon(self._time_outs.block))
-            if not block:
-                raise PeerGone("closed in the middle of a message")
-        # the end goes out in one piece with what precedes it, and only when all of it is here
+        guard = self._guard()
+        passed = guard.receive(self._dialogue.lines.take_rest())
+        while not guard.ended and guard.fault is None:
+            if passed:
+                await self._backend.send_all(passed, self._soon(self._time_outs.block))
+            passed = guard.receive(await self._block(self._soon(self._time_outs.block)))
+        if guard.fault is not None:
+            await self._turn_away(guard, NOT_TAKEN[guard.fault])
+            return
+        await self._unasked()  # whatever it said by now is no answer to an end it has not seen
         self.committing = True
-        await self._backend.send_all(block[:size], self._soon(self._time_outs.block))
-        self._dialogue.lines.receive(block[size:])
+        await self._backend.send_all(passed, self._soon(self._time_outs.block))
+        self._dialogue.lines.receive(guard.rest)
         reply = await self._reply(self._time_outs.dot)
         shown = self._sound(self._observer.replied_to_content(reply))
         self.committing = reply.positive  # a refusal leaves no doubt
@@ -145,6 +164,25 @@ class Relay:
         if left:
             raise PeerGone("closed behind it")
         self.committing = False
+
+    async def _block(self, until: float) -> bytes:
+        block = await self._peer.receive(BLOCK, until)
+        if not block:
+            raise PeerGone("closed in the middle of a message")
+        return block
+
+    async def _turn_away(self, guard: Guard, reply: Reply) -> None:
+        """Cut the backend off from a message that it must not take, and say so at the message's end."""
+        self._backend.abort()
+        until, left = self._soon(REFUSED_SECONDS), REFUSED_BYTES
+        with contextlib.suppress(PeerSilent):
+            while not guard.ended and left > 0:
+                block = await self._block(until)
+                left -= len(block)
+                guard.receive(block)
+        self._dialogue.settle_content(reply.code)
+        self._dialogue.close()
+        await self._voice.say(reply, Stage.END)
 
     async def _opaque(self) -> None:
         """Pass everything both ways, unheard, until one side ends."""

@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger as Log
 
 from scoring import Lookup, Resolver, Scorer
 from scoring.verdict import to_address
+from scoring.watch import Watch
 from tarpit import limits, load
 from tarpit.backend.dial import Dialling
 from tarpit.backend.pool import Pool
@@ -68,9 +69,8 @@ class Services:
         """Return how much of what leads to no message a peer may say."""
         return limits.limits_at(self.load)
 
-    @property
     def idle(self) -> float:
-        """Seconds that a suspect may take for a command."""
+        """Return the seconds that a suspect may take for a command: few when we are nearly full."""
         return limits.idle_at(self.load, self.settings.timeout_command)
 
     def server(self, keywords: tuple[bytes, ...]) -> Server:
@@ -122,7 +122,8 @@ def assemble(
     """Build all that sessions share. Raises `SettingsError` for lists that cannot be read."""
     store = MemoryStore()
     lists = Lists(settings)
-    scorer = Scorer(scoring_config(settings), resolver or Resolver(settings.dns_servers))
+    lookup, config = resolver or Resolver(settings.dns_servers), scoring_config(settings)
+    scorer = Scorer(config, lookup, watch=Watch(config.zones, config.name_zones, lookup))
     time_outs = TimeOuts(
         settings.timeout_command, settings.timeout_block, settings.timeout_reply, settings.timeout_dot
     )

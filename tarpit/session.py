@@ -13,6 +13,7 @@ need is made when they need it.
 """
 
 import contextlib
+from functools import partial
 from ipaddress import ip_address
 from typing import Final
 
@@ -32,6 +33,7 @@ from tarpit.services import Services
 from tarpit.settings import Mode, TlsMode
 from tarpit.smtp.commands import Verb
 from tarpit.smtp.dialogue import Dialogue, Heard
+from tarpit.smtp.guard import Guard
 from tarpit.smtp.observer import Observer
 from tarpit.smtp.replies import Reply
 from tarpit.smtp.server import NO_BACKEND, SILENT, STOPPING, UNREACHABLE
@@ -73,7 +75,7 @@ class Session:
         self.services = services
         self.address = to_address(ip_address(wire.peer[0]))
         self.dialogue = Dialogue(services.limits)
-        self.judgement = Judgement(services, self.dialogue)
+        self.judgement = Judgement(services, self.address, self.dialogue)
         self.inquiries = Inquiries(self)
         self.voice = Voice(
             wire,
@@ -127,6 +129,13 @@ class Session:
             finally:
                 self.wire.close()
                 self.services.ended(self)
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Break the circles among our parts: the collector runs seldom, and sessions end by the thousand."""
+        self.judgement.account = None
+        del self.inquiries
+        self.relay = None
 
     async def _classify(self) -> None:
         """Reach a verdict, while bytes that come too early wait where they are."""
@@ -181,6 +190,7 @@ class Session:
             on_command=self.inquiries.begin,
             before_rcpt=self.inquiries.before_recipient,
             turned=self._turned,
+            guard=partial(Guard, refuse_bare=self.services.means.refuse_bare),
         )
         return self.relay
 

@@ -13,7 +13,7 @@ from tarpit.front import Front
 from tarpit.poller import Poller
 from tarpit.smtp.commands import Hello, Mail, Rcpt
 from tarpit.smtp.dialogue import Dialogue
-from tarpit.smtp.endofdata import EndOfData
+from tarpit.smtp.guard import Guard
 from tarpit.smtp.replies import Reply
 from tarpit.smtp.server import Server
 from tarpit.voice import Voice
@@ -46,12 +46,11 @@ class FakeDesk:
 
     async def message(self) -> Reply:
         """Read to the end of data."""
-        end, self.content = EndOfData(), self._dialogue.lines.take_rest()
-        block = self.content
-        while (size := end.find(block)) < 0:
-            block = await self._voice.wire.receive(4096)
-            self.content += block
-        self._dialogue.lines.receive(block[size:])
+        guard = Guard()
+        self.content = guard.receive(self._dialogue.lines.take_rest())
+        while not guard.ended:
+            self.content += guard.receive(await self._voice.wire.receive(4096))
+        self._dialogue.lines.receive(guard.rest)
         return Reply.of(250, "2.0.0 taken")
 
 
@@ -65,7 +64,7 @@ async def front() -> AsyncIterator[tuple[Front, Far, Wire, FakeDesk]]:
     async with running(poller.run, wheel.run), wire_pair(poller) as (wire, far):
         server, voice = Server(hostname="mx.example", keywords=(b"SIZE",)), voice_on(wire, dialogue, wheel)
         desk = FakeDesk(voice, dialogue)
-        yield Front(voice, dialogue, server, desk, idle=300, on_command=on_command), far, wire, desk
+        yield Front(voice, dialogue, server, desk, idle=lambda: 300, on_command=on_command), far, wire, desk
 
 
 ENVELOPE = b"HELO peer.example\r\nMAIL FROM:<a@b.example>\r\n"

@@ -154,6 +154,15 @@ async def test_a_trap_makes_hostile(autojump_clock: MockClock) -> None:
     assert not (await around.services.store.recall(ip_address(PEER[0]))).peer.blameless
 
 
+async def test_a_recipient_that_turns_its_peer_suspect_is_counted_once(autojump_clock: MockClock) -> None:
+    """A clean peer asks for a trap: one trap, however often the command is looked at."""
+    async with session(TRAP_RCPT="trap", WEIGHTS="trap=4") as (far, _, _around, one):
+        await begin(far, HELLO, MAIL)
+        assert (await far.ask(b"RCPT TO:<trap@there.example>")).startswith(b"250")
+        assert one.slowed
+        assert one.judgement.traps == 1
+
+
 async def test_a_clean_peer_turns_suspect_at_mail(autojump_clock: MockClock) -> None:
     """An SPF fail slows the very message it speaks of: the backend hears QUIT, the front goes on."""
     async with session(GREET_WAIT="0", PACE_DATA="0") as (far, backend, around, _):

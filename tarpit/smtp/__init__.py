@@ -8,7 +8,8 @@
     server      what we answer when there is no backend
     observer    what we overhear when there is one, before it goes on
     keywords    which EHLO keywords may be shown to a peer
-    endofdata   where message content ends: CRLF.CRLF
+    guard       message content on its way through: where it ends, and that nothing in it misleads a backend
+    content     message content read off the wire, and written anew
 
 Whatever bytes are fed in, whole or one by one, the outcome is the same and no exception leaves.
 This package imports the standard library and itself only.

@@ -138,6 +138,7 @@ _HTTP: Final = frozenset(
 _TLS_HANDSHAKE: Final = b"\x16"  # the first byte of a ClientHello
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _HEADER: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]*+):")
+_CONTENT: Final = re.compile(rb"[\0- ]*(DATA|BDAT)[\0- \x7f]", re.IGNORECASE)
 _NAME: Final = re.compile(rb"[A-Za-z0-9.:_\[\]-]{1,255}")
 _PARAMETER: Final = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([!-<>-~]+))?")  # RFC 5321 section 4.1.2
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")  # RFC 1870 section 3
@@ -149,7 +150,7 @@ def parse(line: bytes) -> Command:
     verb = Verb(word.upper()) if word.upper() in _KNOWN else Verb.UNKNOWN
     fault = _line_fault(line, verb)
     if fault is not None:
-        return Malformed(verb, line, fault)
+        return Malformed(_tried(line) if verb is Verb.UNKNOWN else verb, line, fault)
     match verb:
         case Verb.MAIL:
             return _parse_mail(line, argument)
@@ -172,6 +173,12 @@ def _line_fault(line: bytes, verb: Verb) -> SyntaxFault | None:
     if len(line) > (ENVELOPE_LIMIT if verb in {Verb.MAIL, Verb.RCPT} else LINE_LIMIT):
         return SyntaxFault.TOO_LONG
     return SyntaxFault.UNKNOWN_VERB if verb is Verb.UNKNOWN else None
+
+
+def _tried(line: bytes) -> Verb:
+    """Return the command behind which content may come, if *line* is one to a laxer server, as ` DATA` is."""
+    found = _CONTENT.match(line + b" ")
+    return Verb(found[1].upper()) if found else Verb.UNKNOWN
 
 
 def _is_foreign(line: bytes) -> bool:

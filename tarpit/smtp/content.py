@@ -10,7 +10,7 @@ Blocks are worked on whole, by searches that run at memory speed, never cut into
 end of a block that may belong to a newline or to the end are held back until the next one is here.
 Rejected: one regular expression for all of it, 34 MB/s where three searches take 580.
 
-Not here: content that is passed unchanged (`endofdata`), and where it is kept meanwhile (`tarpit.spool`).
+Not here: content that is passed unchanged (`guard`), and where it is kept meanwhile (`tarpit.spool`).
 """
 
 import io
@@ -31,14 +31,15 @@ class ContentFault(Enum):
 
 
 class Decoder:
-    """Reads one message's content, in any pieces."""
+    """Reads one message's content, in any pieces; *in_line*: from the middle of a line on."""
 
     __slots__ = ("_held", "_newlines", "_refuse_bare", "_skip", "bare_newlines", "ended", "fault", "rest")
 
-    def __init__(self, *, refuse_bare: bool = False) -> None:
+    def __init__(self, *, refuse_bare: bool = False, in_line: bool = False) -> None:
         self._refuse_bare = refuse_bare
-        self._held = b"\r\n"  # the end of the DATA line: ".CRLF" right after it is an empty message
-        self._skip = 2  # ... of which nothing is content
+        # the end of the DATA line: ".CRLF" right after it is an empty message; not so in the middle of a line
+        self._held = b"" if in_line else b"\r\n"
+        self._skip = len(self._held)  # nothing of it is content
         self._newlines = io.IncrementalNewlineDecoder(None, translate=False)  # keeps which kinds it has seen
         self.bare_newlines = False
         self.fault: ContentFault | None = None
@@ -80,13 +81,13 @@ class Decoder:
 
 
 class Encoder:
-    """Writes one message's content, given in any pieces whose lines end in CRLF."""
+    """Writes one message's content, given in any pieces whose lines end in CRLF; *in_line* as above."""
 
     __slots__ = ("_held", "_skip")
 
-    def __init__(self) -> None:
-        self._held = b"\r\n"
-        self._skip = 2
+    def __init__(self, *, in_line: bool = False) -> None:
+        self._held = b"" if in_line else b"\r\n"
+        self._skip = len(self._held)
 
     def encode(self, piece: bytes) -> bytes:
         """Return what can be sent now; a newline is held back and goes out in one piece with the end."""

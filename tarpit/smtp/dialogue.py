@@ -120,7 +120,7 @@ class Dialogue:
         self.state = after(self.state, heard.verb, code)
         if self.state is State.READY:
             self.standing = 0  # no transaction is open
-        if code == 503:
+        if code == 503 and not self._follows_refusal(heard):
             self.out_of_turn += 1
             self.offences += 1
         if code < 400:
@@ -139,6 +139,10 @@ class Dialogue:
         if code >= 500:
             self.messages_refused += 1
             self.offences += 1
+
+    def _follows_refusal(self, heard: Command) -> bool:
+        """Whether a command out of order may have been sent before a refusal put it there (RFC 2920)."""
+        return heard.verb in {Verb.RCPT, Verb.DATA} and b"PIPELINING" in self.keywords
 
     def _settle_accepted(self, heard: Command) -> None:
         match heard:

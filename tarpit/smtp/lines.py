@@ -2,7 +2,7 @@
 
 "Not yet" is a value (None), and so is each fault. What comes out depends on the bytes alone, not on
 how they were cut into pieces. What a line says is `commands`; message content is never cut into
-lines (`endofdata`). RFC 5321 sections 2.3.8 (line ends) and 4.5.3.1.4 (length).
+lines (`guard`). RFC 5321 sections 2.3.8 (line ends) and 4.5.3.1.4 (length).
 """
 
 from enum import Enum

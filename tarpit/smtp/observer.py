@@ -7,12 +7,12 @@ a reply to nothing, or bytes behind a reply, are a fault of the backend.
 It says what it heard and moves the state; the sockets are `tarpit.relay`.
 """
 
-from tarpit.smtp.commands import Command, Verb
+from tarpit.smtp.commands import Command, Plain, Verb
 from tarpit.smtp.dialogue import Dialogue, Heard
 from tarpit.smtp.keywords import offered, shown
 from tarpit.smtp.lines import LineFault
 from tarpit.smtp.replies import ReceivedReply, Reply, ReplyFault, ReplyReader
-from tarpit.smtp.server import NO_STARTTLS, refusal
+from tarpit.smtp.server import NO_RECIPIENTS, NO_STARTTLS, refusal
 from tarpit.smtp.states import State
 
 
@@ -33,7 +33,11 @@ class Observer:
         """Return the answer to what may not go on to the backend, or None when it may."""
         if not isinstance(heard, LineFault) and heard.verb is Verb.STARTTLS and not self.starttls:
             return NO_STARTTLS
-        return self.dialogue.excess(heard) or refusal(heard)
+        refused = self.dialogue.excess(heard) or refusal(heard)
+        if refused is None and isinstance(heard, Plain) and heard.verb is Verb.DATA:
+            # a backend may say 354 all the same (RFC 2920 section 3.1), and the content would be for nobody
+            return NO_RECIPIENTS if self.dialogue.state is State.MAIL else None
+        return refused
 
     def refused(self, heard: Heard, reply: Reply) -> None:
         """Take note that we answered *heard* ourselves."""

@@ -19,6 +19,7 @@ V = Verb
 OK: Final = Reply.of(250, "2.0.0 Ok")
 OUT_OF_ORDER: Final = Reply.of(503, "5.5.1 Bad sequence of commands")
 STUFFED: Final = Reply.of(554, "5.5.0 Content sent before it was asked for")
+NO_RECIPIENTS: Final = Reply.of(554, "5.5.1 No valid recipients")  # nothing is out of order: all were refused
 NO_BACKEND: Final = Reply.of(451, "4.3.0 Mail server temporarily unavailable, try again later")
 STOPPING: Final = Reply.of(421, "4.3.2 Service shutting down, try again later")
 NO_STARTTLS: Final = Reply.of(502, "5.5.1 STARTTLS is not available")

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tarpit.smtp.commands import parse
 from tarpit.smtp.dialogue import Dialogue
-from tarpit.smtp.endofdata import END, EndOfData
+from tarpit.smtp.guard import Guard
+from tarpit.smtp.content import END
 from tarpit.smtp.lines import LIMIT, LineFault, Lines
 from tarpit.smtp.observer import Observer
 from tarpit.smtp.replies import ReceivedReply, ReplyFault, ReplyReader
@@ -67,12 +68,12 @@ def replies_in(pieces: Iterable[bytes]) -> list[ReceivedReply | ReplyFault]:
 
 def content_in(pieces: Iterable[bytes]) -> int:
     """Return the length of the message, or -1."""
-    end, before = EndOfData(), 0
+    guard, length = Guard(), 0
     for piece in pieces:
-        if (found := end.find(piece)) >= 0:
-            return before + found
-        before += len(piece)
-    return -1
+        if not guard.ended:
+            guard.receive(piece)
+            length += len(piece) - len(guard.rest)
+    return length if guard.ended else -1
 
 
 def commands_of(dialogue: Dialogue, data: bytes) -> Iterator[bytes | LineFault]:

@@ -171,6 +171,14 @@ def test_bdat_is_refused_and_closes() -> None:
     assert ears.dialogue.closed
 
 
+def test_data_for_nobody_stays_here() -> None:
+    """PIP-04: where all recipients were refused, the backend is not asked for content."""
+    reply = observer(State.MAIL).refusal(parse(b"DATA"))
+    assert reply is not None
+    assert reply.code == 554
+    assert observer(State.RCPT).refusal(parse(b"DATA")) is None
+
+
 @pytest.mark.parametrize("line", [MAIL, RCPT, b"DATA", b"STARTTLS", b"QUIT", b"EHLO c"])
 def test_sound_commands_may_go_on(line: bytes) -> None:
     """Out of order or not, a sound command is the backend's to answer."""

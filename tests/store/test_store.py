@@ -45,7 +45,7 @@ def test_known_as_good(so_far: History, known: bool) -> None:
 
 
 def test_trust_fades() -> None:
-    """A month of daily mail lasts for two more months, then its sender is a stranger; three days last a week."""
+    """A month of daily mail lasts for two more months, then its sender is a stranger; three days, a week."""
     last = 29 * DAY
     assert DAILY.faded(last + 60 * DAY).known_good
     assert not DAILY.faded(last + 100 * DAY).known_good

@@ -26,7 +26,17 @@ from tests.support.servers import LOOPBACK, Address, answers, free_port, wait_un
 
 RECIPIENT: Final = "b@example.net"
 FULL: Final = "full@example.org"
-FIRST_LINE: Final = b"Subject: to be stored\r\n"  # of every message: what stands before it is the server's
+FIRST_LINE: Final = b"Subject: to be stored\r\n"  # what stands before it is the server's
+# all that a server would add where it is missing
+HEADER: Final = FIRST_LINE + b"".join(
+    field + b"\r\n"
+    for field in (
+        b"From: a@example.org",
+        b"To: b@example.net",
+        b"Date: Tue, 24 Nov 2026 08:00:00 +0000",
+        b"Message-ID: <1@example.org>",
+    )
+)
 LARGEST: Final = 100 * 2**20
 
 _EXIM: Final = f"""\

@@ -145,5 +145,6 @@ async def stage(settings: Settings, resolver: Lookup) -> AsyncIterator[Surroundi
             resolver=resolver,
             dialling=DIALLING,
         )
+        nursery.start_soon(services.classifier.watch_zones, lambda _: None)
         yield Surroundings(services, poller, capture)
         nursery.cancel_scope.cancel()
