@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import trio
 
@@ -32,6 +32,9 @@ from scoring.verdict import Finding, Verdict, to_address
 from scoring.watch import Watch, ZoneChange
 from scoring.weights import parse_weights
 from scoring.zones import NO_TEST, Zone, masked, parse_masks, parse_zones
+
+LONGEST_WAIT: Final = 3600  # seconds
+MOST_AT_ONCE: Final = 100_000
 
 T = TypeVar("T")
 
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scorer = Scorer(config, resolver, watch=Watch(config.zones, config.name_zones, resolver))
     if peer is None:
         stream = partial(score_stream, scorer, sys.stdin.fileno(), sys.stdout, at_once=options.at_once)
-        return trio.run(_watched, scorer, stream)
+        return trio.run(_watched, scorer, partial(stream, wait_turn=resolver.wait_room))
     verdict = trio.run(_watched, scorer, partial(scorer.score, peer))
     table = options.table or (sys.stdout.isatty() and not options.json)
     sys.stdout.write((as_table(verdict) if table else json.dumps(as_json(str(peer.address), verdict))) + "\n")
@@ -129,16 +132,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _parse_seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds <= 3600:
-        raise ValueError(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to {LONGEST_WAIT}")
     return seconds
 
 
 def _parse_count(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= 100_000:
-        raise ValueError(text)
+    count = int(text) if text.isdecimal() else 0
+    if not 1 <= count <= MOST_AT_ONCE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_AT_ONCE}")
     return count
 
 

@@ -73,3 +73,4 @@ def found_life(ttl: float) -> float:
 
 
 TOO_LATE: Final = Answer(Status.UNKNOWN, IN_TIME, life=0.0)
+NO_ROOM: Final = Answer(Status.UNKNOWN, "too many questions under way", life=0.0)  # no server's fault

@@ -50,7 +50,7 @@ class Networks:
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         tables: dict[tuple[int, int], set[int]] = {}
-        for network in networks:
+        for network in map(_unmapped, networks):
             value = int(network.network_address) >> (network.max_prefixlen - network.prefixlen)
             tables.setdefault((network.version, network.prefixlen), set()).add(value)
         self._tables = {
@@ -131,6 +131,16 @@ def _range(first: Address, last: Address) -> Iterator[Network]:
     if isinstance(first, IPv6Address) and isinstance(last, IPv6Address):
         return summarize_address_range(first, last)
     raise ValueError("a range from one kind of address to another")
+
+
+def _unmapped(network: Network) -> Network:
+    """Return a network of IPv4 peers as such, if it is written as an IPv6 socket has them.
+
+    All of them together are none: lists of IPv6 bogons have ::ffff:0:0/96, and do not mean everybody.
+    """
+    first = network.network_address
+    mapped = first.ipv4_mapped if isinstance(first, IPv6Address) and network.prefixlen > 96 else None
+    return network if mapped is None else IPv4Network((mapped, network.prefixlen - 96))
 
 
 def _longest_first(

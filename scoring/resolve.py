@@ -30,7 +30,17 @@ from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 
-from scoring.answer import IN_TIME, MOST_RECORDS, TOO_LATE, Answer, Status, found_life, nothing, unknown
+from scoring.answer import (
+    IN_TIME,
+    MOST_RECORDS,
+    NO_ROOM,
+    TOO_LATE,
+    Answer,
+    Status,
+    found_life,
+    nothing,
+    unknown,
+)
 from scoring.datagram import MOST_TRIES, ONE_TRY, Datagrams, Server
 from scoring.packet import Reply, Trouble, encode_question
 
@@ -38,6 +48,7 @@ __all__ = ["IN_TIME", "TOO_LATE", "Answer", "Lookup", "Resolver", "Status"]
 
 DNS_PORT: Final = 53
 ALL_TRIES: Final = ONE_TRY * MOST_TRIES  # seconds
+FAIR: Final = 0.5  # seconds that a question which had to wait must be on its way before silence is a server's
 
 Key = tuple[str, str]  # a name in lower case, and a type
 
@@ -84,9 +95,7 @@ class Resolver:
 
     async def query(self, name: str, kind: str, *, until: float) -> Answer:
         """Return what *name* holds of the record type *kind*, at the latest at *until* (trio's clock)."""
-        if (run := trio.lowlevel.current_trio_token()) is not self._run:
-            self._run = run
-            self._start_afresh()
+        self._notice_run()
         key = (name.lower().rstrip("."), kind)
         if known := self._known.get(key):
             answer, since = known
@@ -100,12 +109,26 @@ class Resolver:
                 return TOO_LATE
         return await self._fly(key, until)
 
+    async def wait_room(self) -> None:
+        """Wait until all who asked before are on their way, and one more could be.
+
+        For those who could ask without end: time in the queue is time of their deadline.
+        """
+        self._notice_run()
+        async with self._room:
+            pass
+
+    def _notice_run(self) -> None:
+        if (run := trio.lowlevel.current_trio_token()) is not self._run:
+            self._run = run
+            self._start_afresh()
+
     async def _fly(self, key: Key, until: float) -> Answer:
         """Look *key* up in this task, for everybody who wants it."""
         flight = self._flying[key] = Flight(trio.Event())
         try:
             answer = await self._ask_in_turn(*key, until)
-            if answer is not TOO_LATE:
+            if answer.life:
                 flight.answer = answer
                 self._known[key] = (answer, trio.current_time())
             return answer
@@ -114,15 +137,19 @@ class Resolver:
             flight.landed.set()
 
     async def _ask_in_turn(self, name: str, kind: str, until: float) -> Answer:
+        fair = 0.0
         try:
             self._room.acquire_nowait()  # no trip through the scheduler where there is room
         except trio.WouldBlock:
             with trio.move_on_at(until) as waiting:
                 await self._room.acquire()
             if waiting.cancelled_caught:
-                return TOO_LATE
+                return NO_ROOM
+            fair = FAIR
+        sent = trio.current_time()
         try:
-            return await self._ask(name, kind, until)
+            answer = await self._ask(name, kind, until)
+            return NO_ROOM if answer is TOO_LATE and until - sent < fair else answer
         finally:
             self._room.release()
 

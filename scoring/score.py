@@ -20,7 +20,7 @@ from scoring.config import Config
 from scoring.memory import Memory
 from scoring.resolve import Lookup, Resolver
 from scoring.signals import dnsbl, rhsbl
-from scoring.signals.conduct import find_conduct
+from scoring.signals.conduct import find_conduct, is_conduct
 from scoring.signals.dnsbl import ask_zone, set_aside
 from scoring.signals.helo import check_helo
 from scoring.signals.rate import Event, Rates
@@ -88,25 +88,30 @@ class Scorer:
     async def score(self, peer: Peer) -> Verdict:
         """Return the verdict on *peer*: connection, conduct and, where given, HELO name and reverse-path.
 
-        Takes at most twice `Config.wait` seconds. Raises ValueError if the peer's address is not an address.
+        All is asked at once, so it takes at most `Config.wait` seconds. Raises ValueError if the peer's
+        address is not an address.
         """
-        verdict = await self.score_connection(peer.address, peer.conduct)
+        address, helo, mail_from = to_address(peer.address), peer.helo, peer.mail_from
         until = trio.current_time() + self.config.wait
+        verdict = self._verdict((), UNKNOWN_HOST)
         found: dict[str, tuple[Finding, ...]] = {}
 
+        async def ask_connection() -> None:
+            nonlocal verdict
+            verdict = await self.score_connection(address, peer.conduct)
+
         async def ask_helo(helo: str) -> None:
-            found["helo"] = await self.score_helo(peer.address, helo=helo, host=verdict.host, until=until)
+            found["helo"] = await self.score_helo(address, helo=helo, host=UNKNOWN_HOST, until=until)
 
         async def ask_mail(mail_from: str) -> None:
-            found["mail"] = await self.score_mail(
-                peer.address, helo=peer.helo or "", mail_from=mail_from, until=until
-            )
+            found["mail"] = await self.score_mail(address, helo=helo or "", mail_from=mail_from, until=until)
 
         async with trio.open_nursery() as nursery:
-            if peer.helo is not None:
-                nursery.start_soon(ask_helo, peer.helo)
-            if peer.mail_from is not None:
-                nursery.start_soon(ask_mail, peer.mail_from)
+            nursery.start_soon(ask_connection)
+            if helo is not None:
+                nursery.start_soon(ask_helo, helo)
+            if mail_from is not None:
+                nursery.start_soon(ask_mail, mail_from)
         return verdict.with_findings(*found.get("helo", ())).with_findings(*found.get("mail", ()))
 
     async def score_connection(self, address: str | Address, conduct: Conduct = NO_CONDUCT) -> Verdict:
@@ -137,6 +142,7 @@ class Scorer:
         """Return what MAIL adds, at the latest at *until*: SPF and the lists of names.
 
         An empty *mail_from* is the null sender: SPF is then about the HELO name (RFC 7208, section 2.4).
+        Then, and where HELO name and reverse-path have one domain, `spf-helo` weighs nothing more.
         """
         peer = to_address(address)
         signals: list[Signal] = [
@@ -144,13 +150,23 @@ class Scorer:
             *self._about_name(mail_from, Identity.MAIL, until),
         ]
         findings = await self._remembered((peer, helo.lower(), mail_from), signals)
-        if mail_from.strip("<>"):
+        if not _same_claim(helo, mail_from):
             return findings
         return (*findings, Finding("spf-helo", findings[0].result, 0.0, "weighed as spf: it is the same"))
 
     def conduct_findings(self, conduct: Conduct) -> tuple[Finding, ...]:
         """Return what the peer's own conduct weighs."""
         return find_conduct(conduct, self.config)
+
+    def with_conduct(self, verdict: Verdict, conduct: Conduct) -> Verdict:
+        """Return *verdict* with what *conduct* weighs now, and without what it was found to weigh before.
+
+        A peer whose first recipient was mistyped, and whose others were taken, has made that good.
+        """
+        others = tuple(finding for finding in verdict.findings if not is_conduct(finding))
+        if len(others) < len(verdict.findings):
+            verdict = replace(verdict, findings=others)
+        return verdict.with_findings(*self.conduct_findings(conduct))
 
     def rate_findings(self, address: str | Address) -> tuple[Finding, ...]:
         """Return what weighs how fast the peer and its network come."""
@@ -255,6 +271,12 @@ class Scorer:
 async def score(peer: Peer, config: Config, resolver: Lookup | None = None) -> Verdict:
     """Return the verdict on one *peer*, as `Scorer.score` does."""
     return await Scorer(config, resolver or Resolver()).score(peer)
+
+
+def _same_claim(helo: str, mail_from: str) -> bool:
+    """Whether SPF of the reverse-path is about the HELO name: it is the null sender's, or of that domain."""
+    domain = identify(mail_from, helo).domain
+    return not mail_from.strip("<>") or (domain != "" and domain.lower() == identify("", helo).domain.lower())
 
 
 async def _together(signals: Sequence[Signal]) -> tuple[Finding, ...]:

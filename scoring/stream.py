@@ -4,13 +4,16 @@ The one idea: questions wait in a channel of bounded length, each with the task 
 takes them in order and waits for each. So the answers are in the order of the questions, thousands are
 under way at once, and no more is read than is under way, however long the stream or slow the DNS.
 
+A peer's time begins when it is its turn, and answers are written in a thread: neither a long stream nor a
+slow reader of the answers may pass for trouble of DNS.
+
 A line that makes no sense gets an answer too, so that the n-th answer belongs to the n-th line that is not
 blank.
 """
 
 import json
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Final, TextIO
@@ -21,6 +24,7 @@ from scoring.score import Peer, Scorer
 from scoring.verdict import Verdict, one_line, to_address
 
 AT_ONCE: Final = 2000
+MOST_WRITTEN: Final = 100  # answers at once
 BLOCK: Final = 65536  # bytes read at once, and the longest line
 FIELDS: Final = ("peer", "helo", "mail_from")
 
@@ -48,12 +52,20 @@ class Question:
         self.answered.set()
 
 
-async def score_stream(scorer: Scorer, source: int, sink: TextIO, *, at_once: int = AT_ONCE) -> int:
+async def score_stream(
+    scorer: Scorer,
+    source: int,
+    sink: TextIO,
+    *,
+    at_once: int = AT_ONCE,
+    wait_turn: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+) -> int:
     """Answer each line of the file descriptor *source* on *sink*; return the worst exit code.
 
-    A reader of the answers that has gone ends it, as it ends other filters.
+    *wait_turn* is awaited before each peer, as `Resolver.wait_room`. A reader of the answers that has gone
+    ends it, as it ends other filters.
     """
-    worst = 0
+    worst, ready = 0, list[str]()
     send, receive = trio.open_memory_channel[Question](at_once - 1)  # one more is being waited for
 
     async def read() -> None:
@@ -61,15 +73,25 @@ async def score_stream(scorer: Scorer, source: int, sink: TextIO, *, at_once: in
             async for line in lines:
                 question = Question(line)
                 await send.send(question)
+                await wait_turn()
                 nursery.start_soon(question.ask, scorer)
+
+    async def write() -> None:
+        text = "".join(ready)
+        ready.clear()
+        if text and not await trio.to_thread.run_sync(_write, sink, text):
+            nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read)
         async for question in receive:
+            if len(ready) == MOST_WRITTEN or not question.answered.is_set():
+                await write()
             await question.answered.wait()
             worst = max(worst, question.code)
-            if not _write(sink, question.answer):
-                nursery.cancel_scope.cancel()
+            ready.append(json.dumps(question.answer) + "\n")
+            if not receive.statistics().current_buffer_used:
+                await write()
     return worst
 
 
@@ -130,10 +152,10 @@ async def _lines(source: int) -> AsyncGenerator[str, None]:
         yield rest.strip().decode("utf-8", "replace")
 
 
-def _write(sink: TextIO, answer: dict[str, object]) -> bool:
-    """Write one line; return False when nobody reads any more."""
+def _write(sink: TextIO, text: str) -> bool:
+    """Write *text*; return False when nobody reads any more."""
     try:
-        sink.write(json.dumps(answer) + "\n")
+        sink.write(text)
         sink.flush()
     except BrokenPipeError:
         return False

@@ -137,12 +137,14 @@ class Verdict:
     @property
     def score(self) -> float:
         """Return the points. Listings, names and SPF together stay one below `hold_at`: who is merely
-        listed is slow, never refused. Volume stays one below `suspect_at` and counts nothing for a peer
-        that a list vouches for or that is known well. Conduct comes on top, for good or ill.
+        listed is slow, never refused. A list of names counts once, by what weighs most, for a peer's HELO
+        name, reverse name and reverse-path are mostly one name. Volume stays one below `suspect_at` and
+        counts nothing for a peer that a list vouches for or that is known well. Conduct comes on top, for
+        good or ill.
         """
         if any(finding.basis is Basis.ALLOWED for finding in self.findings):
             return 0.0
-        said = self._points(Basis.HEARSAY) + self._volume()
+        said = self._hearsay() + self._volume()
         return min(said, self.hold_at - 1) + self._points(Basis.CONDUCT)
 
     @property
@@ -179,6 +181,16 @@ class Verdict:
             return Opinion.SUSPECT
         silent = all(finding.result in SILENCE for finding in self.findings)
         return Opinion.NO_OPINION if silent else Opinion.CLEAN
+
+    def _hearsay(self) -> float:
+        points, names = 0.0, dict[str, list[float]]()
+        for finding in self.findings:
+            if finding.basis is Basis.HEARSAY and finding.points:
+                if finding.signal.startswith("rhsbl:"):
+                    names.setdefault(finding.signal.rpartition(":")[0], []).append(finding.points)
+                else:
+                    points += finding.points
+        return points + sum(max(0.0, *listed) + min(0.0, *listed) for listed in names.values())
 
     def _volume(self) -> float:
         points = min(self._points(Basis.VOLUME), max(self.suspect_at - 1, 0.0))

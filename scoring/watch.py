@@ -25,6 +25,7 @@ from typing import Final
 
 import trio
 
+from scoring.answer import NO_ROOM
 from scoring.resolve import Lookup
 from scoring.testpoints import UNTESTED, Checkup, Form, Health, examine
 from scoring.verdict import Finding, Result
@@ -80,9 +81,13 @@ class Watch:
         return self._states[name].checkups[form]
 
     def learn(self, name: str, finding: Finding) -> None:
-        """Take note of what a session has heard from the zone *name*. Remembered answers say nothing."""
+        """Take note of what a session has heard from the zone *name*.
+
+        Remembered answers say nothing, nor does a silence for which we had no room to ask in time: in a flood
+        every zone would be set aside.
+        """
         match finding.result:
-            case Result.NO_OPINION if finding.seconds >= SLOW:
+            case Result.NO_OPINION if finding.seconds >= SLOW and finding.why != NO_ROOM.why:
                 self.heard(name, answered=False)
             case Result.LISTED | Result.NONE if not finding.age:
                 self.heard(name, answered=True)

@@ -15,6 +15,11 @@ class Bell:
         """Wake whoever waits, now or next. Never waits."""
         self._rung.set()
 
+    def still(self) -> None:
+        """Let what it was rung for so far be known already."""
+        if self._rung.is_set():
+            self._rung = trio.Event()
+
     async def wait(self) -> None:
         """Wait until it has been rung since the last time."""
         await self._rung.wait()

@@ -88,6 +88,7 @@ class Caps:
     ) -> None:
         self.sessions = 0
         self.held = 0
+        self.awaited = 0  # connections whose peer a trusted proxy has yet to name
         self._most = sessions
         self._for_known = sessions - int(sessions * RESERVED / 2 + 1e-9)  # from here on only the known
         self._for_few = sessions - int(sessions * RESERVED + 1e-9)  # from here on networks that take little
@@ -105,6 +106,21 @@ class Caps:
         if refusal is None or (pardoned and self._standing(address) in pardoned):
             return None
         return refusal
+
+    def expect(self) -> Refusal | None:
+        """Take a place for a peer that a trusted proxy has yet to name, whose own address counts nowhere.
+
+        Return None when there was one; `arrived` gives it back.
+        """
+        if (total := self.sessions + self.awaited) >= self._most:
+            return Refusal(BUSY, "TARPIT_MAX_SESSIONS", total)
+        self.awaited += 1
+        return None
+
+    def arrived(self) -> None:
+        """Give such a place back: the peer has its name, or the connection is over."""
+        assert self.awaited > 0, "nobody is awaited"
+        self.awaited -= 1
 
     def entered(self, address: str) -> None:
         """Count a session of *address*."""
@@ -135,9 +151,9 @@ class Caps:
     def _objection(self, keys: Keys) -> tuple[Refusal | None, frozenset[Standing]]:
         """Return what speaks against one more of *keys*, the gravest first, and who need not care."""
         peer, network, wide = keys
-        here = self._networks.get(network, 0)
-        if self.sessions >= self._most:
-            return Refusal(BUSY, "TARPIT_MAX_SESSIONS", self.sessions), NOBODY
+        here, total = self._networks.get(network, 0), self.sessions + self.awaited
+        if total >= self._most:
+            return Refusal(BUSY, "TARPIT_MAX_SESSIONS", total), NOBODY
         if (count := self._peers.get(peer, 0)) >= self._peer:
             return Refusal(FROM_ADDRESS, "TARPIT_MAX_SESSIONS_PEER", count), ALLOWED
         if here >= self._network:
@@ -145,8 +161,8 @@ class Caps:
         if (count := self._wide.get(wide, 0)) >= WIDE * self._network:
             return Refusal(FROM_NETWORK, "TARPIT_MAX_SESSIONS_NETWORK", count), KNOWN
         little = here < max(self.sessions // (2 * len(self._networks) or 1), 1)
-        if self.sessions >= (self._for_known if little else self._for_few):
-            return Refusal(BUSY, "TARPIT_MAX_SESSIONS", self.sessions), KNOWN
+        if total >= (self._for_known if little else self._for_few):
+            return Refusal(BUSY, "TARPIT_MAX_SESSIONS", total), KNOWN
         return None, NOBODY
 
     def _tables(self) -> tuple[Counts, Counts, Counts]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import trio
+from cachetools import LRUCache
 
 from scoring import Basis, Conduct, Config, Finding, Result, Scorer, Verdict
 from scoring.networks import Network, Networks, NetworksError
@@ -82,16 +83,36 @@ class Classifier:
         self._scorer = scorer
         self._store = store
         self.unscored = self._verdict()
+        self._made: LRUCache[tuple[Network, str], Verdict] = LRUCache(1000)
 
     def known(self, address: Address) -> Verdict | None:
         """Return what the operator's own lists say, the allowlist first; None where they say nothing."""
         if network := self.lists.allow.find(address):
-            why = f"{network} is in TARPIT_ALLOW"
-            return self._verdict(Finding("allowlist", Result.PASS, 0.0, why, basis=Basis.ALLOWED))
+            return self._shared(network, self._allowed)
         if network := self.lists.deny.find(address):
-            points, why = self._scorer.config.hold_at, f"{network} is in TARPIT_DENY"
-            return self._verdict(Finding("denylist", Result.LISTED, points, why, basis=Basis.CONDUCT))
+            return self._shared(network, self._denied)
         return None
+
+    def _shared(self, network: Network, made_by: Callable[[Network], Verdict]) -> Verdict:
+        """Return one verdict object for all peers of a network: thousands of them may be held at once."""
+        key = network, made_by.__name__
+        verdict = self._made.get(key)
+        if verdict is None:
+            verdict = self._made[key] = made_by(network)
+        return verdict
+
+    def _allowed(self, network: Network) -> Verdict:
+        why = f"{network} is in TARPIT_ALLOW"
+        return self._verdict(Finding("allowlist", Result.PASS, 0.0, why, basis=Basis.ALLOWED))
+
+    def _denied(self, network: Network) -> Verdict:
+        points, why = self._scorer.config.hold_at, f"{network} is in TARPIT_DENY"
+        return self._verdict(Finding("denylist", Result.LISTED, points, why, basis=Basis.CONDUCT))
+
+    def health_check(self, proxy: Address) -> Verdict:
+        """Return the verdict on a trusted proxy that comes for nobody but itself."""
+        why = f"a health check of {proxy}, which is in TARPIT_PROXY_FROM"
+        return self._verdict(Finding("allowlist", Result.PASS, 0.0, why, basis=Basis.ALLOWED))
 
     async def at_connection(self, address: Address) -> tuple[Verdict, Remembered]:
         """Return the verdict on a new peer, within TARPIT_SCORE_WAIT, and what is remembered of it."""
@@ -101,8 +122,7 @@ class Classifier:
             aged = remembered.verdict.aged(remembered.age)
             return aged.with_findings(*self._scorer.rate_findings(address)), remembered
         verdict = await self._scorer.score_connection(address)
-        lasting = tuple(one for one in verdict.findings if one.basis is not Basis.VOLUME)
-        await self._store.remember(address, replace(verdict, findings=lasting))
+        await self._store.remember(address, _lasting(verdict))
         return verdict, remembered
 
     async def at_hello(self, address: Address, helo: str, host: HostName) -> tuple[Finding, ...]:
@@ -137,3 +157,9 @@ class Classifier:
     def _verdict(self, *findings: Finding) -> Verdict:
         config = self._scorer.config
         return Verdict(findings, config.suspect_at, config.hold_at)
+
+
+def _lasting(verdict: Verdict) -> Verdict:
+    """Return *verdict* without what will be counted anew: the same object where there is nothing of that."""
+    lasting = tuple(one for one in verdict.findings if one.basis is not Basis.VOLUME)
+    return verdict if len(lasting) == len(verdict.findings) else replace(verdict, findings=lasting)

@@ -25,7 +25,8 @@ from typing import Final, Self, TypeVar
 import trio
 
 from tarpit.backend.introduce import Introduction
-from tarpit.backend.pool import Backend, Loan, Pool, Unreached
+from tarpit.backend.pool import Loan, Pool, Unreached
+from tarpit.backend.server import Backend
 from tarpit.backend.slots import Purpose
 from tarpit.backend.splits import Splits
 from tarpit.backend.transaction import PARAMETER_CODES, ParameterLost, Transaction

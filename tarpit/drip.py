@@ -16,6 +16,7 @@ What the pace is and why is not known here; where a reply is cut is `pace`.
 import heapq
 import random
 from collections.abc import Callable, Coroutine
+from math import ceil
 from typing import Final, Protocol
 
 import trio
@@ -25,6 +26,7 @@ from tarpit.pace import Pace, piece_end
 from tarpit.wire import FOREVER, Wire
 
 TICK: Final = 0.01  # seconds; nothing is sent early, and at most one tick late
+PER_SECOND: Final = 100
 
 
 class Account(Protocol):
@@ -156,7 +158,7 @@ class Wheel:
 
     async def _see_out(self, drip: Drip) -> None:
         wire = drip.wire
-        wire.on_hangup = drip.hung_up
+        wire.on_hangup = drip
         self._count += 1
         try:
             if wire.hung_up:
@@ -165,8 +167,12 @@ class Wheel:
                 drip.task = trio.lowlevel.current_task()
                 self._place(drip)
                 await trio.lowlevel.wait_task_rescheduled(drip.abort)
-            if drip.gone is not None:
-                raise drip.gone
+            gone, drip.gone = drip.gone, None
+            if gone is not None:
+                try:
+                    raise gone
+                finally:
+                    del gone  # a frame that keeps its own exception is garbage for the collector alone
             if drip.position < len(drip.data):
                 # told to hurry, or out of time
                 await wire.send_all(drip.data[drip.position :], trio.current_time() + drip.patience)
@@ -179,11 +185,18 @@ class Wheel:
 
     def _turn(self, now: float) -> None:
         """Send what is due."""
+        buckets = self._buckets
         while self._ticks and self._ticks[0] * TICK <= now:
             self._turning = heapq.heappop(self._ticks)
-            for drip in self._buckets.pop(self._turning):
-                if drip.task is not None and self._goes_on(drip, now):
+            for drip in buckets.pop(self._turning):
+                if drip.task is None or not self._goes_on(drip, now):
+                    continue
+                # `_place`, written out for those whose bucket is there already
+                bucket = buckets.get(ceil((drip.due if drip.due < drip.by else drip.by) * PER_SECOND))  # noqa: FURB136
+                if bucket is None:
                     self._place(drip)
+                else:
+                    bucket.append(drip)
         self._turning = -1
 
     def _goes_on(self, drip: Drip, now: float) -> bool:
@@ -235,9 +248,7 @@ class Wheel:
 
     def _place(self, drip: Drip) -> None:
         due = drip.due if drip.due < drip.by else drip.by  # noqa: FURB136 - half the time of min()
-        tick = -int(-due // TICK)  # rounded up: never early
-        if tick <= self._turning:
-            tick = self._turning + 1  # this one is being emptied
+        tick = max(ceil(due * PER_SECOND), self._turning + 1)  # never early, nor where it is emptied now
         bucket = self._buckets.get(tick)
         if bucket is not None:
             bucket.append(drip)

@@ -9,7 +9,7 @@ Several commands may be at hand although PIPELINING was not shown; they are serv
 is asked of the voice; what a desk does (`deliver`, or refuse) is the caller's choice (`session`).
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import trio
@@ -25,11 +25,15 @@ from tarpit.voice import Voice, stage_of
 READ: Final = 4096  # bytes at a time: a suspect's commands are short
 AT_ONCE: Final = 100  # recipients asked about in one go (RFC 5321 section 4.5.3.1.8)
 
-OnCommand = Callable[[Hello | Mail], Awaitable[None]]
-
 
 class Desk(Protocol):
     """Who decides about recipients and messages."""
+
+    def idle(self) -> float:
+        """Return the seconds that a peer may take for a command, the whole line."""
+
+    async def heard(self, command: Hello | Mail) -> None:
+        """Take note of a HELO or MAIL that we accepted."""
 
     def mail(self, mail: Mail) -> Reply | None:
         """Return why *mail* cannot be taken, or None."""
@@ -43,32 +47,20 @@ class Desk(Protocol):
     async def message(self) -> Reply:
         """Read the content, hand the message over, and return the reply to its end."""
 
+    def told(self) -> None:
+        """Take note that this reply has been said."""
+
 
 class Front:
     """One suspect's dialogue, as long as we speak for the backend."""
 
-    __slots__ = ("_desk", "_dialogue", "_idle", "_on_command", "_server", "_voice")
+    __slots__ = ("_desk", "_dialogue", "_server", "_voice")
 
-    def __init__(
-        self,
-        voice: Voice,
-        dialogue: Dialogue,
-        server: Server,
-        desk: Desk,
-        *,
-        idle: Callable[[], float],
-        on_command: OnCommand,
-    ) -> None:
+    def __init__(self, voice: Voice, dialogue: Dialogue, server: Server, desk: Desk) -> None:
         self._voice = voice
         self._dialogue = dialogue
         self._server = server
         self._desk = desk
-        self._idle = idle  # asked for the seconds that a peer may take for a command, the whole line
-        self._on_command = on_command  # told of each HELO and MAIL that we accepted
-
-    def banner(self) -> Coroutine[None, None, None]:
-        """Say our banner, once awaited."""
-        return self._voice.say(self._server.banner, Stage.BANNER)
 
     async def serve(self, first: Heard | None = None) -> Command | None:
         """Answer until the end, *first* first; return the STARTTLS that wants a backend, or None at the end.
@@ -102,7 +94,7 @@ class Front:
     async def answer(self, heard: Heard, reply: Reply) -> None:
         """Settle and say *reply*; also for what `serve` returned."""
         if isinstance(heard, Hello | Mail) and not reply.refused:
-            await self._on_command(heard)
+            await self._desk.heard(heard)
         self._server.settle(self._dialogue, heard, reply)
         await self._voice.say(reply, stage_of(heard))
 
@@ -131,10 +123,11 @@ class Front:
             if distrusted:
                 dialogue.close()
             await self._voice.say(final, Stage.END)
+            self._desk.told()
 
     async def _next_heard(self) -> Heard | None:
         dialogue, wire = self._dialogue, self._voice.wire
-        until = trio.current_time() + self._idle()
+        until = trio.current_time() + self._desk.idle()
         while (heard := dialogue.next_heard()) is None:
             data = await wire.receive(READ, until, stoppable=True)
             if not data:

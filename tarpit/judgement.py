@@ -70,12 +70,13 @@ class Judgement:
     def adopt(self, verdict: Verdict) -> None:
         """Take *verdict* as what is known of the peer now."""
         self.verdict = verdict
-        self._offences = self._dialogue.offences
+        self._offences = self._dialogue.offences.count
         self._treatment = policy.choose_treatment(verdict)
 
     def weigh(self) -> None:
         """Add to the verdict what the peer has done by now."""
-        new, self._offences = self._dialogue.offences - self._offences, self._dialogue.offences
+        count = self._dialogue.offences.count
+        new, self._offences = count - self._offences, count
         if self.scored:
             self._services.classifier.count_errors(self._address, new)
             self.adopt(self._services.classifier.with_conduct(self.verdict, self.conduct()))
@@ -99,21 +100,21 @@ class Judgement:
 
     def conduct(self) -> Conduct:
         """Return what the peer has done so far."""
-        dialogue = self._dialogue
+        dialogue, wrong = self._dialogue, self._dialogue.offences
         return Conduct(
             pregreet=self.pregreet,
             pregreet_after=self.pregreet_after,
             pregreet_hello=self.pregreet and dialogue.hello is not None,
-            early_pipelining=dialogue.early,
-            out_of_turn=dialogue.out_of_turn,
-            junk=dialogue.junk,
-            not_smtp=dialogue.not_smtp,
-            bare_newline=dialogue.bare_newline,
+            early_pipelining=wrong.early,
+            out_of_turn=wrong.out_of_turn,
+            junk=wrong.junk,
+            not_smtp=wrong.not_smtp,
+            bare_newline=wrong.bare_newline,
             recipients=dialogue.accepted + dialogue.refused,
-            recipients_refused=dialogue.denied,
+            recipients_refused=wrong.denied,
             traps=self.traps,
             messages=dialogue.messages,
-            messages_refused=dialogue.messages_refused,
+            messages_refused=wrong.messages_refused,
             left=self.left,
             left_after=self.left_after,
             good_before=self.remembered.good_before,
@@ -130,7 +131,7 @@ class Judgement:
     @property
     def treatment(self) -> Treatment:
         """What this peer gets now."""
-        if self._dialogue.offences != self._offences:
+        if self._dialogue.offences.count != self._offences:
             self.weigh()
         return self._treatment if self._services.settings.mode is Mode.ENFORCE else Treatment.PASS
 
@@ -166,9 +167,9 @@ class Judgement:
         return self.account.held_seconds if self.account else 0.0
 
     def _shown(self) -> Shown:
-        dialogue = self._dialogue
+        dialogue, wrong = self._dialogue, self._dialogue.offences
         return Shown(
             messages=dialogue.messages,
             good_before=self.remembered.good_before,
-            offences=dialogue.denied + dialogue.out_of_turn + dialogue.junk,
+            offences=wrong.denied + wrong.out_of_turn + wrong.junk,
         )

@@ -4,6 +4,12 @@ Who is one too many (`caps`) hears so without a session or a task of its own, an
 a peer or network over its cap, 4.3.2 where the whole server is full. When descriptors run out, a spare one is
 let go to tell one peer so, and accepting rests a moment.
 
+A trusted proxy (TARPIT_PROXY_FROM) first says in a PROXY header for whom it comes, before anything else and
+within five seconds; from then on that peer is the one that is counted, judged and told of. The proxy's own
+address counts for nothing but the whole server's cap, for all peers behind it come from there. Without a
+sound header the connection is closed in silence: a banner would invite mail under the wrong name. From
+anybody else a header is a command like any other, and a bad one.
+
 Refusals are told by number: one line in ten seconds for each limit. A flood must not fill the disk as well.
 """
 
@@ -11,21 +17,26 @@ import contextlib
 import errno
 import math
 import os
-import secrets
 import socket
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import trio
 
+from scoring.networks import Networks
+from scoring.verdict import to_address
 from tarpit.caps import Refusal
+from tarpit.errors import PeerGone, PeerSilent
 from tarpit.observe import events
+from tarpit.proxied import LIMIT, Header, HeaderFault, read
 from tarpit.services import Services
 from tarpit.session import Session
 from tarpit.smtp.replies import Reply
-from tarpit.smtp.server import BUSY
-from tarpit.wire import Wire
+from tarpit.smtp.server import BUSY, STOPPING
+from tarpit.wire import Wire, wait_any
 
+HEADER_WAIT: Final = 5.0  # seconds; Postfix's smtpd_upstream_proxy_timeout
 BACK_OFF: Final = 0.1  # seconds
 TELL_EVERY: Final = 10.0  # seconds between two events of one kind
 BATCH: Final = 64  # connections accepted before others get their turn
@@ -34,12 +45,12 @@ BROKEN: Final = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})  # our ow
 
 @dataclass(slots=True)
 class Untold:
-    """Refusals for one limit that no event has told yet, the last peer and reason among them."""
+    """Refusals for one reason that no event has told yet, the last peer and reason among them."""
 
     due: float  # when an event may tell of them
     count: int = 0
     peer: str = ""
-    refusal: Refusal | None = None
+    reason: Refusal | HeaderFault | None = None
 
 
 class Listener:
@@ -50,18 +61,22 @@ class Listener:
         self._socket = sock
         self._services = services
         self._spare = os.open(os.devnull, os.O_RDONLY)
+        self._proxies = Networks(services.settings.proxy_from)
         self._untold: dict[str, Untold] = {}  # by limit
         self._back_off_due = 0.0
+        self._rest = trio.CancelScope()  # the wait for the next connection, or for the next event's due
+        self._closed = False
 
     async def run(self) -> None:
         """Accept until cancelled."""
         try:
             while True:
-                with trio.move_on_at(self._next_due()):
+                with trio.move_on_at(self._next_due()) as self._rest:
                     await trio.lowlevel.wait_readable(self._socket)
                     await self._accept_or_rest()
                 self._tell()
         finally:
+            self._closed = True
             if self._spare >= 0:
                 os.close(self._spare)
 
@@ -79,25 +94,83 @@ class Listener:
                 sock, address = self._socket.accept()
             except (BlockingIOError, ConnectionError):
                 return
+            if self._is_proxy(address[0]):
+                self._await_header(sock, address[:2])
+                continue
             refusal = self._services.caps.admit(address[0])
             if refusal is None:
-                self._begin(sock, address[:2])
+                session = self._session(self._wire(sock, address[:2]))
+                # a name of its own for each task would take 70 bytes
+                self._services.nursery.start_soon(session.run, name="session")
             else:
                 self._refuse(sock, refusal.reply)
-                self._keep(address[0], refusal)
+                self._keep(refusal.limit, address[0], refusal)
 
-    def _begin(self, sock: socket.socket, peer: tuple[str, int]) -> None:
-        services = self._services
+    def _wire(self, sock: socket.socket, peer: tuple[str, int]) -> Wire:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            wire = Wire(services.pool.poller, sock)
+            wire = Wire(self._services.pool.poller, sock)
         except OSError:
             sock.close()
             raise
         wire.peer = peer  # it may have reset already, and getpeername know nothing
-        session = Session(wire, services, secrets.token_hex(6))
-        services.began(session)
-        services.nursery.start_soon(services.alone, session.run)
+        return wire
+
+    def _session(self, wire: Wire) -> Session:
+        session = Session(wire, self._services, next(self._services.numbers))
+        self._services.began(session)
+        return session
+
+    # -- behind a trusted proxy
+
+    def _is_proxy(self, address: str) -> bool:
+        return len(self._proxies) > 0 and self._proxies.find(to_address(address)) is not None
+
+    def _await_header(self, sock: socket.socket, proxy: tuple[str, int]) -> None:
+        wire = self._wire(sock, proxy)
+        if (refusal := self._services.caps.expect()) is not None:
+            self._turn_away(wire, refusal.reply)
+            self._keep(refusal.limit, proxy[0], refusal)
+            return
+        self._services.nursery.start_soon(self._services.alone, partial(self._introduced, wire))
+
+    async def _introduced(self, wire: Wire) -> None:
+        """Wait until a trusted proxy has said for whom it comes, and serve that peer."""
+        header: Header | HeaderFault | None = None
+        try:
+            header = await _header_on(wire)
+        finally:
+            self._services.caps.arrived()
+            if not isinstance(header, Header):
+                wire.close()
+        if isinstance(header, Header):
+            await self._serve(wire, header)
+        elif header is not None:
+            self._keep("", wire.peer[0], header)
+
+    async def _serve(self, wire: Wire, header: Header) -> None:
+        if header.peer is not None:
+            wire.peer = (str(header.peer[0]), header.peer[1])
+            if (refusal := self._services.caps.admit(wire.peer[0])) is not None:
+                self._turn_away(wire, refusal.reply)
+                self._keep(refusal.limit, wire.peer[0], refusal)
+                return
+        if self._closed:
+            self._turn_away(wire, STOPPING)
+            return
+        session = self._session(wire)
+        session.dialogue.proxied = True
+        if header.peer is None:  # a health check: it is counted as the proxy itself, and not judged
+            session.judgement.adopt(self._services.classifier.health_check(session.address))
+        await session.run()
+
+    @staticmethod
+    def _turn_away(wire: Wire, reply: Reply) -> None:
+        with contextlib.suppress(PeerGone):
+            wire.send_now(reply.encode())
+        wire.close()
+
+    # -- what does not come in
 
     async def _back_off(self, error: OSError) -> None:
         now = trio.current_time()
@@ -119,10 +192,11 @@ class Listener:
         with contextlib.suppress(OSError), sock:
             sock.send(reply.encode(), socket.MSG_DONTWAIT)
 
-    def _keep(self, peer: str, refusal: Refusal) -> None:
-        untold = self._untold.setdefault(refusal.limit, Untold(due=trio.current_time()))
+    def _keep(self, kind: str, peer: str, reason: Refusal | HeaderFault) -> None:
+        untold = self._untold.setdefault(kind, Untold(due=trio.current_time()))
         untold.count += 1
-        untold.peer, untold.refusal = peer, refusal
+        untold.peer, untold.reason = peer, reason
+        self._rest.deadline = self._next_due()
 
     def _next_due(self) -> float:
         """Return when the next event is to be written, where there is something to tell."""
@@ -131,13 +205,39 @@ class Listener:
     def _tell(self) -> None:
         now = trio.current_time()
         for untold in self._untold.values():
-            if untold.refusal is None or not untold.count or untold.due > now:
+            if not untold.count or untold.due > now:
                 continue
-            events.sessions_full(
-                self._services.log,
-                peer=untold.peer,
-                limit=untold.refusal.limit,
-                sessions=untold.refusal.sessions,
-                refused=untold.count,
-            )
+            _tell(self._services, untold)
             untold.count, untold.due = 0, now + TELL_EVERY
+
+
+def _tell(services: Services, untold: Untold) -> None:
+    peer, count = untold.peer, untold.count
+    match untold.reason:
+        case Refusal(limit=limit, sessions=sessions):
+            events.sessions_full(services.log, peer=peer, limit=limit, sessions=sessions, refused=count)
+        case HeaderFault(why=why):
+            events.header_refused(services.log, proxy=peer, reason=why, refused=count)
+
+
+async def _header_on(wire: Wire) -> Header | HeaderFault | None:
+    """Take a PROXY header off the wire, and not a byte more.
+
+    Return what is wrong with it where it is none, or None where the connection was closed without a byte,
+    as by who only looks whether the port is open.
+    """
+    wire.deadline = trio.current_time() + HEADER_WAIT
+    data = b""
+    try:
+        while (answer := read(data := wire.peek_now(LIMIT) or b"")) is None:
+            if wire.hung_up:
+                return HeaderFault("closed in the middle of it") if data else None
+            await wait_any(wire)
+        if isinstance(answer, Header):
+            wire.receive_now(answer.size)
+            wire.bytes_in = 0  # they are not the peer's
+    except PeerSilent:
+        return HeaderFault("not there in time")
+    except PeerGone:
+        return HeaderFault("reset in the middle of it") if data else None
+    return answer

@@ -8,13 +8,14 @@ How fast replies go to the peer is asked of the voice; dialling is `backend`.
 
 import contextlib
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
 import trio
 
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent
-from tarpit.intake import NOT_TAKEN
+from tarpit.intake import NOT_TAKEN, SLOWEST
 from tarpit.pace import Stage
 from tarpit.smtp.commands import Command, Hello, Mail, Rcpt, Verb
 from tarpit.smtp.dialogue import Heard
@@ -47,6 +48,10 @@ async def _nothing(_: Command) -> None:
     pass
 
 
+def _patiently(_: Callable[[], None]) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 def _never() -> bool:
     return False
 
@@ -65,6 +70,8 @@ class Relay:
         before_rcpt: Callable[[Rcpt], Awaitable[None]] = _nothing,
         turned: Callable[[], bool] = _never,
         guard: Callable[[], Guard] = Guard,
+        starttls: Callable[[Command], Awaitable[bool]] | None = None,
+        idle: Callable[[Callable[[], None]], AbstractContextManager[None]] = _patiently,
     ) -> None:
         self._voice = voice
         self._peer = voice.wire
@@ -76,6 +83,8 @@ class Relay:
         self._before_rcpt = before_rcpt
         self._turned = turned
         self._guard = guard
+        self._idle = idle  # `with`: the peer is waited for, which may be ended
+        self._starttls = starttls  # answers it, where TLS ends with us: then the backend never hears of it
         self.last_reply = b""
         self.committing = False  # from the end of data until a good reply to it has been said
         self.blind = False  # whether TLS was passed through
@@ -100,7 +109,10 @@ class Relay:
                 await self._refuse(heard, refusal)
                 continue
             assert not isinstance(heard, LineFault)
-            await self.exchange(heard)
+            if heard.verb is Verb.STARTTLS and self._starttls is not None:
+                await self._starttls(heard)
+            else:
+                await self.exchange(heard)
         return None
 
     async def _refuse(self, heard: Heard, reply: Reply) -> None:
@@ -142,12 +154,18 @@ class Relay:
         return await self._reply(self._time_outs.reply)
 
     async def _content(self) -> None:
-        guard = self._guard()
-        passed = guard.receive(self._dialogue.lines.take_rest())
+        guard, block = self._guard(), self._dialogue.lines.take_rest()
+        began, received = trio.current_time(), len(block)
+        passed = guard.receive(block)
         while not guard.ended and guard.fault is None:
             if passed:
+                sending = trio.current_time()
                 await self._backend.send_all(passed, self._soon(self._time_outs.block))
-            passed = guard.receive(await self._block(self._soon(self._time_outs.block)))
+                began += trio.current_time() - sending  # the backend's time is not the peer's
+            due = min(trio.current_time(), began + received / SLOWEST)
+            block = await self._block(due + self._time_outs.block)
+            received += len(block)
+            passed = guard.receive(block)
         if guard.fault is not None:
             await self._turn_away(guard, NOT_TAKEN[guard.fault])
             return
@@ -206,17 +224,23 @@ class Relay:
         if self._observer.parting is not None:
             await self._part(self._observer.parting)
         until = self._soon(self._time_outs.command)
-        while (heard := self._dialogue.next_heard()) is None:
-            while not self._peer.readable and not self._peer.stopping:
-                if self._backend.readable:
-                    await self._unasked()
-                self._peer.deadline, self._backend.deadline = until, FOREVER
-                await wait_any(self._peer, self._backend)
-            data = await self._peer.receive(COMMANDS, until, stoppable=True)
-            if not data:
-                return None
-            self._dialogue.lines.receive(data)
+        with self._waiting():
+            while (heard := self._dialogue.next_heard()) is None:
+                while not self._peer.readable and not self._peer.stopping:
+                    if self._backend.readable:
+                        await self._unasked()
+                    self._peer.deadline, self._backend.deadline = until, FOREVER
+                    await wait_any(self._peer, self._backend)
+                data = await self._peer.receive(COMMANDS, until, stoppable=True)
+                if not data:
+                    return None
+                self._dialogue.lines.receive(data)
         return heard
+
+    def _waiting(self) -> AbstractContextManager[None]:
+        """Outside a transaction a peer that lets us wait may be told to come again; mail begun is not cut."""
+        outside = self._dialogue.state in {State.GREETED, State.READY}
+        return self._idle(self._peer.overdue) if outside else nullcontext()
 
     async def _unasked(self) -> None:
         """The backend stirred while nothing was asked: a 421 is passed on, all else is its fault."""

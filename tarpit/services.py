@@ -1,8 +1,11 @@
 """What all sessions of a worker share, and which of them are open."""
 
-from collections.abc import Awaitable, Callable
+import secrets
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
+from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -14,28 +17,55 @@ from scoring.watch import Watch
 from tarpit import limits, load
 from tarpit.backend.dial import Dialling
 from tarpit.backend.pool import Pool
+from tarpit.backend.server import Backend
 from tarpit.backend.splits import Splits
-from tarpit.bell import Bell
 from tarpit.caps import Caps, Standing
 from tarpit.classify import Classifier, Lists, scoring_config
 from tarpit.deliver import Means
 from tarpit.drip import Wheel
+from tarpit.handshake import Handshakes
 from tarpit.observe import events
 from tarpit.policy import Patience
 from tarpit.poller import Poller
 from tarpit.recipients import Recipients
 from tarpit.relay import TimeOuts
-from tarpit.settings import BareNewline, Settings
+from tarpit.settings import BackendTls, BareNewline, Settings, TlsMode
 from tarpit.smtp.limits import Limits
 from tarpit.smtp.server import Server
 from tarpit.spool import Room, Shelf
+from tarpit.starttls import Terminator
 from tarpit.store import Store
 from tarpit.store.memory import MemoryStore
+from tarpit.tls import Certificates, Trust
 
 if TYPE_CHECKING:
     from tarpit.session import Session
 
 MOST_SERVERS: Final = 16  # what is shown changes with the backends only
+
+
+class Bugs:
+    """`with`: a bug is told and ends here. The one place that catches what nobody expected.
+
+    It stands around each session, and around what a session sets going beside it. A context, not a coroutine
+    around another: thousands of sessions wait inside, and a coroutine takes 250 bytes.
+    """
+
+    __slots__ = ("_log",)
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        events.session_failed(self._log, error=error)
+        return True
 
 
 @dataclass
@@ -54,11 +84,18 @@ class Services:
     time_outs: TimeOuts
     exempt: Recipients
     traps: Recipients
-    probe_wanted: Bell
+    lookup: Lookup
     nursery: trio.Nursery
+    terminator: Terminator | None = None  # None: TLS does not end with us
     open: set["Session"] = field(default_factory=set)
+    run: str = field(default_factory=lambda: secrets.token_hex(4))  # tells this run of the server from others
+    numbers: Iterator[int] = field(default_factory=count)
+    bugs: Bugs = field(init=False)
     changed: trio.Event = field(default_factory=trio.Event)  # set, and made anew, when a session ends
     _servers: dict[tuple[bytes, ...], Server] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.bugs = Bugs(self.log)
 
     @property
     def load(self) -> float:
@@ -82,14 +119,9 @@ class Services:
         return server
 
     async def alone(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do *work* so that a bug in it is told and ends here, and nothing else does.
-
-        The one `except Exception` of the program: around a session, and around what it set going beside it.
-        """
-        try:
+        """Do *work* so that a bug in it is told and ends here, and nothing else does."""
+        with self.bugs:
             await work()
-        except Exception as error:  # noqa: BLE001 - one session, no other
-            events.session_failed(self.log, error=error)
 
     def began(self, session: "Session") -> None:
         """Take note that *session* is open."""
@@ -119,7 +151,7 @@ def assemble(
     resolver: Lookup | None = None,
     dialling: Dialling | None = None,
 ) -> Services:
-    """Build all that sessions share. Raises `SettingsError` for lists that cannot be read."""
+    """Build all that sessions share. Raises `SettingsError` for lists or certificates that cannot be used."""
     store = MemoryStore()
     lists = Lists(settings)
     lookup, config = resolver or Resolver(settings.dns_servers), scoring_config(settings)
@@ -127,17 +159,18 @@ def assemble(
     time_outs = TimeOuts(
         settings.timeout_command, settings.timeout_block, settings.timeout_reply, settings.timeout_dot
     )
-    probe_wanted = Bell()
+    handshakes = Handshakes(seconds=settings.timeout_tls)
     pool = Pool(
         settings.backends,
         poller,
-        dialling
-        or Dialling(
-            settings.hostname, settings.timeout_dial, settings.timeout_banner, settings.timeout_reply
-        ),
+        dialling or dialling_of(settings, handshakes),
         queue=settings.backend_queue,
         checks=settings.backend_checks,
         largest=settings.spool_message,
+        balance=settings.balance,
+        rise=settings.health_rise,
+        fall=settings.health_fall,
+        tell=partial(_tell, log),
     )
     return Services(
         settings=settings,
@@ -158,7 +191,7 @@ def assemble(
             splits=Splits(),
             time_outs=time_outs,
             nursery=nursery,
-            probe_again=lambda _: probe_wanted.ring(),
+            probe_again=lambda backend: backend.probe_wanted.ring(),
             refuse_bare=settings.bare_newline is BareNewline.REFUSE,
         ),
         wheel=wheel,
@@ -166,8 +199,44 @@ def assemble(
         time_outs=time_outs,
         exempt=Recipients(settings.exempt_rcpt),
         traps=Recipients(settings.trap_rcpt),
-        probe_wanted=probe_wanted,
+        lookup=lookup,
         nursery=nursery,
+        terminator=_terminator(settings, handshakes),
+    )
+
+
+def _tell(log: Log, backend: Backend) -> None:
+    """Tell that *backend* has gone up or down."""
+    words = [word.decode("ascii", "replace") for word in backend.keywords]
+    up, seconds = backend.up is True, backend.probe_seconds
+    events.backend_probed(
+        log,
+        backend=backend.name,
+        up=up,
+        reason=backend.marks.reason,
+        keywords=words,
+        milliseconds=seconds * 1000 if up else 0.0,
+    )
+
+
+def _terminator(settings: Settings, handshakes: Handshakes) -> Terminator | None:
+    if settings.starttls is not TlsMode.TERMINATE:
+        return None
+    assert settings.tls_cert is not None
+    assert settings.tls_key is not None
+    return Terminator(Certificates(settings.tls_cert, settings.tls_key), handshakes)
+
+
+def dialling_of(settings: Settings, handshakes: Handshakes) -> Dialling:
+    """Return how backends are reached. Raises `SettingsError` for a TARPIT_BACKEND_CA that cannot be used."""
+    required = any(backend.tls is BackendTls.REQUIRE for backend in settings.backends)
+    return Dialling(
+        settings.hostname,
+        settings.timeout_dial,
+        settings.timeout_banner,
+        settings.timeout_reply,
+        handshakes=handshakes,
+        trust=Trust(settings.backend_ca, required=required),
     )
 
 

@@ -22,6 +22,7 @@ import trio
 from scoring.verdict import to_address
 from tarpit.backend.dial import Line
 from tarpit.backend.introduce import Introduction
+from tarpit.backend.pool import Loan, NoSlot
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
 from tarpit.inquiries import Inquiries
 from tarpit.judgement import Judgement
@@ -31,12 +32,12 @@ from tarpit.policy import Treatment
 from tarpit.relay import Relay
 from tarpit.services import Services
 from tarpit.settings import Mode, TlsMode
-from tarpit.smtp.commands import Verb
+from tarpit.smtp.commands import Command, Verb
 from tarpit.smtp.dialogue import Dialogue, Heard
 from tarpit.smtp.guard import Guard
 from tarpit.smtp.observer import Observer
 from tarpit.smtp.replies import Reply
-from tarpit.smtp.server import NO_BACKEND, SILENT, STOPPING, UNREACHABLE
+from tarpit.smtp.server import BUSY, NO_BACKEND, SILENT, STOPPING, UNREACHABLE
 from tarpit.smtp.states import State
 from tarpit.story import remember, tell
 from tarpit.suspect import Suspect
@@ -51,6 +52,7 @@ class Session:
     """One connection: its parts, and the facts that `session.closed` will tell."""
 
     __slots__ = (
+        "_inquiries",
         "address",
         "backend_name",
         "backend_seconds",
@@ -58,90 +60,102 @@ class Session:
         "dialogue",
         "ended",
         "errors",
-        "inquiries",
         "judgement",
         "last_reply",
-        "name",
+        "number",
         "relay",
         "services",
         "slowed",
+        "suspect",
+        "tls_failure",
         "voice",
         "wire",
     )
 
-    def __init__(self, wire: Wire, services: Services, name: str) -> None:
+    def __init__(self, wire: Wire, services: Services, number: int) -> None:
         self.wire = wire
-        self.name = name
+        self.number = number
         self.services = services
         self.address = to_address(ip_address(wire.peer[0]))
         self.dialogue = Dialogue(services.limits)
         self.judgement = Judgement(services, self.address, self.dialogue)
-        self.inquiries = Inquiries(self)
+        self._inquiries: Inquiries | None = None
         self.voice = Voice(
             wire,
             services.wheel,
             self.dialogue,
-            pace_for=self.judgement.pace_for,
+            pacer=self.judgement,
             patience=services.settings.timeout_send,
         )
         self.judgement.account = self.voice
         self.relay: Relay | None = None
+        self.suspect: Suspect | None = None
         self.slowed = False
         self.blind = False
+        self.tls_failure = ""  # why the handshake came to nothing
         self.backend_name: str | None = None
         self.backend_seconds = 0.0  # for how long we kept a backend's connection
         self.last_reply = b""  # a backend's
         self.ended: events.Ended = "quit"
         self.errors: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """What events call the session: unlike that of any other, of earlier runs too."""
+        return f"{self.services.run}{self.number:06x}"
+
     # -- the path
 
     async def run(self) -> None:
         """Go the whole way, and tell the story."""
-        try:
-            await self._classify()
-            first = await self._pass() if self.judgement.treatment is Treatment.PASS else None
-            if not self.dialogue.closed:
-                await Suspect(self).run(first)
-        except PeerGone as gone:
-            self.ended = "peer-left"
-            self.judgement.hung_up()
-            if self.relay is not None and self.relay.committing:
-                self.uncertain(f"left before the reply to its message: {gone}")
-        except PeerSilent:
-            await self._end(SILENT, "peer-silent")
-        except Stopping:
-            await self._end(STOPPING, "stopped")
-        except BackendUnavailable as lost:
-            await self._lost(str(lost))
-        except trio.Cancelled:
-            self.ended = "stopped"
-            raise
-        except BaseException:
-            self.ended = "error"
-            raise
-        finally:
+        with self.services.bugs:
             try:
-                tell(self)
-                with trio.move_on_after(2 * LAST_WORDS, shield=True):
-                    await remember(self)
-                    await self.wire.close_gently(LAST_WORDS if self.ended in {"quit", "refused"} else 0.1)
+                await self._classify()
+                first = await self._pass() if self.judgement.treatment is Treatment.PASS else None
+                if not self.dialogue.closed:
+                    self.suspect = Suspect(self)
+                    await self.suspect.run(first)
+            except PeerGone as gone:
+                self._left(str(gone))
+            except PeerSilent:
+                self._check_commit("took no reply to its message in time")
+                await self._end(SILENT, "peer-silent")
+            except Stopping:
+                await self._end(STOPPING, "stopped")
+            except BackendUnavailable as lost:
+                await self._lost(lost)
+            except trio.Cancelled:
+                self.ended = "stopped"
+                self._check_commit("cut off before the reply to its message")
+                raise
+            except BaseException:
+                self.ended = "error"
+                raise
             finally:
-                self.wire.close()
-                self.services.ended(self)
-                self._let_go()
+                await self._close()
+
+    async def _close(self) -> None:
+        try:
+            tell(self)
+            with trio.move_on_after(2 * LAST_WORDS, shield=True):
+                await remember(self)
+                await self.wire.close_gently(LAST_WORDS if self.ended in {"quit", "refused"} else 0.1)
+        finally:
+            self.wire.close()
+            self.services.ended(self)
+            self._let_go()
 
     def _let_go(self) -> None:
         """Break the circles among our parts: the collector runs seldom, and sessions end by the thousand."""
         self.judgement.account = None
-        del self.inquiries
-        self.relay = None
+        self._inquiries = None
+        self.relay = self.suspect = None
 
     async def _classify(self) -> None:
         """Reach a verdict, while bytes that come too early wait where they are."""
         settings, judgement = self.services.settings, self.judgement
-        if settings.mode is Mode.OFF:
-            return
+        if settings.mode is Mode.OFF or judgement.verdict.findings:
+            return  # what is known already is a health check's
         if (known := self.services.classifier.known(self.address)) is not None:
             judgement.adopt(known)
             return
@@ -163,34 +177,44 @@ class Session:
         self.dialogue.lines.receive(data)
         self.judgement.spoke_early()
 
+    @property
+    def inquiries(self) -> Inquiries:
+        """What is asked while the peer talks: made when it has said something to ask about."""
+        if self._inquiries is None:
+            self._inquiries = Inquiries(self)
+        return self._inquiries
+
     async def _pass(self) -> Heard | None:
         """Join a clean peer to a backend, whose own banner it sees.
 
         Returns the command with which it turned out a suspect, or None at the end.
         """
-        async with self.services.pool.joined(self.introduction(), ours=self.wire.ours) as (backend, line):
-            self.backend_name = backend.name
+        async with self.services.pool.joined(self.introduction(), ours=self.wire.ours) as loan:
+            self.backend_name, line = loan.backend.name, loan.line
             began = trio.current_time()
             try:
-                relay = self.joined(line, pipelining=True)
+                relay = self.joined(loan, pipelining=True)
                 await self.voice.say(line.banner, Stage.BANNER)
                 unheard = await self.relayed(relay, line)
             finally:
                 self.backend_seconds += trio.current_time() - began
         return unheard
 
-    def joined(self, line: Line, *, pipelining: bool) -> Relay:
-        """Return a relay between the peer and *line*."""
-        observer = Observer(self.dialogue, pipelining=pipelining, starttls=self.passes_tls)
+    def joined(self, loan: Loan, *, pipelining: bool) -> Relay:
+        """Return a relay between the peer and the backend of *loan*."""
+        ours = self.services.terminator is not None
+        observer = Observer(self.dialogue, pipelining=pipelining, starttls=self.passes_tls, terminates=ours)
         self.relay = Relay(
             self.voice,
-            line.wire,
+            loan.line.wire,
             observer,
             self.services.time_outs,
             on_command=self.inquiries.begin,
             before_rcpt=self.inquiries.before_recipient,
             turned=self._turned,
             guard=partial(Guard, refuse_bare=self.services.means.refuse_bare),
+            starttls=self.starttls if ours else None,
+            idle=loan.idle,
         )
         return self.relay
 
@@ -211,8 +235,17 @@ class Session:
 
     @property
     def passes_tls(self) -> bool:
-        """Whether STARTTLS may be the backend's affair."""
-        return self.services.settings.tls is not TlsMode.OFF
+        """Whether STARTTLS is the backend's affair."""
+        return self.services.settings.starttls is TlsMode.PASS
+
+    async def starttls(self, command: Command) -> bool:
+        """Answer STARTTLS ourselves, and return whether all that follows is inside TLS."""
+        assert self.services.terminator is not None
+        try:
+            return await self.services.terminator.answer(command, self.voice, self.dialogue)
+        except (PeerGone, PeerSilent) as failed:
+            self.tls_failure = str(failed)
+            raise
 
     def _turned(self) -> bool:
         """Whether a relayed peer is to be served by us from here on."""
@@ -244,6 +277,17 @@ class Session:
         self.errors += (reason,)
         events.backend_lost(self.services.log, backend=self.backend_name or "none", reason=reason)
 
+    def _left(self, reason: str) -> None:
+        self.ended = "peer-left"
+        self.judgement.hung_up()
+        self._check_commit(f"left before the reply to its message: {reason}")
+
+    def _check_commit(self, reason: str) -> None:
+        """Tell of a message whose end has gone to a backend, and whose reply has not gone to the peer."""
+        relayed = self.relay is not None and self.relay.committing
+        if relayed or (self.suspect is not None and self.suspect.committing):
+            self.uncertain(reason)
+
     async def _end(self, reply: Reply, how: events.Ended) -> None:
         self.ended = how
         if self.dialogue.closed:
@@ -251,9 +295,9 @@ class Session:
         with trio.move_on_after(LAST_WORDS), contextlib.suppress(PeerGone, PeerSilent):
             await self.wire.send_all(reply.encode(), trio.current_time() + LAST_WORDS)
 
-    async def _lost(self, reason: str) -> None:
-        self.note_lost(reason)
+    async def _lost(self, lost: BackendUnavailable) -> None:
+        self.note_lost(str(lost))
         in_content = self.dialogue.state is State.DATA
-        if in_content and self.relay is not None and self.relay.committing:
-            self.uncertain("no reply to the end of data: the backend may have taken the message")
-        await self._end(NO_BACKEND if in_content else UNREACHABLE, "backend")
+        self._check_commit("no reply to the end of data: the backend may have taken the message")
+        nowhere = BUSY if isinstance(lost, NoSlot) else UNREACHABLE
+        await self._end(NO_BACKEND if in_content else nowhere, "backend")

@@ -52,11 +52,19 @@ __all__ = [
 
 NAME: Final = re.compile(r"TARPIT_\w+")
 NOT_YET: Final = "is not in this version yet"
+CROSSED: Final = "is TLS of ours, and no peer's passes through it: TARPIT_TLS must be terminate or off"
 FROM_SYSTEMD: Final = {"state_dir": "STATE_DIRECTORY", "spool_dir": "CACHE_DIRECTORY"}
 
 
 class Settings(Variables):
     """All settings, valid and frozen. An attribute is a variable's name without `TARPIT_`, in lower case."""
+
+    @property
+    def starttls(self) -> TlsMode:
+        """TARPIT_TLS, with `auto` decided."""
+        if self.tls is not TlsMode.AUTO:
+            return self.tls
+        return TlsMode.TERMINATE if self.tls_cert and self.tls_key else TlsMode.PASS
 
     def text(self, field: str) -> str:
         """Return the value of *field* as it would be written, a password masked."""
@@ -82,11 +90,6 @@ class Settings(Variables):
         for field, later in _later():
             if later.refuse and self._asks_for(field, later):
                 yield Fault(PREFIX + field.upper(), f"{self.text(field)} {NOT_YET}")
-        for backend in self.backends:
-            if "introduce" in backend.own and backend.introduce is Introduce.PROXY_V1:
-                yield Fault("TARPIT_BACKENDS", f"{backend.name}: introduce=proxy-v1 {NOT_YET}")
-            if "tls" in backend.own and backend.tls is not BackendTls.OFF:
-                yield Fault("TARPIT_BACKENDS", f"{backend.name}: tls={backend.tls} {NOT_YET}")
 
     def _asks_for(self, field: str, later: Later) -> bool:
         if later.values:
@@ -161,6 +164,10 @@ def _contradictions(settings: Settings) -> Iterator[Fault]:
         yield Fault("TARPIT_TLS_CERT", "goes together with TARPIT_TLS_KEY: set both or neither")
     if settings.tls is TlsMode.TERMINATE and settings.tls_cert is None:
         yield Fault("TARPIT_TLS", "terminate needs TARPIT_TLS_CERT and TARPIT_TLS_KEY")
+    if settings.starttls is TlsMode.PASS:
+        for backend in settings.backends:
+            if backend.tls is not BackendTls.OFF:
+                yield Fault("TARPIT_BACKEND_TLS", f"{backend.name}: {backend.tls} {CROSSED}")
     for network in set(settings.allow) & set(settings.deny):
         yield Fault("TARPIT_DENY", f"{network} is in TARPIT_ALLOW too")
     for mask in idle_masks(settings.zone_masks, (*settings.dnsbl_zones, *settings.rhsbl_zones)):
@@ -218,5 +225,7 @@ def _doubts(settings: Settings) -> Iterator[Fault]:
     if "pregreet_wait" in settings.model_fields_set and settings.pregreet_wait > settings.pace_banner:
         until = format_duration(settings.pace_banner)
         yield Fault("TARPIT_PREGREET_WAIT", f"is cut short by TARPIT_PACE_BANNER, {until}")
+    if settings.backend_ca and all(backend.tls is not BackendTls.REQUIRE for backend in settings.backends):
+        yield Fault("TARPIT_BACKEND_CA", "has no effect: no backend has TLS `require`")
     if settings.max_held > settings.max_sessions:
         yield Fault("TARPIT_MAX_HELD", f"is more than TARPIT_MAX_SESSIONS, {settings.max_sessions}")

@@ -136,6 +136,9 @@ class Spool:
     async def close(self) -> None:
         """Forget the message and give its room back. May be called again."""
         file, self._file = self._file, None
+        # Not only once the file is closed: of 500 messages growing together, the first that does not fit
+        # would then take nearly all others along (2 delivered; so it is 103). Whoever gets the room cannot
+        # write into it before the close, because both wait for the same threads in turn.
         self._shelf.room.give_back(self.size)
         self._tail, self.size, self._stored = bytearray(), 0, 0
         if file is not None:

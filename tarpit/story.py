@@ -22,7 +22,7 @@ HARVEST: Final = 4  # recipients refused, and more than half of those asked for
 
 def tell(session: "Session") -> None:
     """Write the one `session.closed` of *session*."""
-    dialogue, mail = session.dialogue, session.dialogue.mail
+    dialogue, mail, sealed = session.dialogue, session.dialogue.mail, session.wire.sealed
     would_be = policy.choose_treatment(session.judgement.verdict)
     events.session_closed(
         session.services.log,
@@ -57,6 +57,9 @@ def tell(session: "Session") -> None:
         bytes_from_peer=session.wire.bytes_in,
         bytes_to_peer=session.wire.bytes_out,
         blind=session.blind,
+        tls=(sealed and sealed.version()) or "",
+        cipher=(sealed and sealed.suite) or "",
+        tls_failure=session.tls_failure,
         errors=[*session.judgement.verdict.errors, *session.errors],
     )
 

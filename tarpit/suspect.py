@@ -24,16 +24,16 @@ from tarpit.pace import Stage
 from tarpit.policy import Treatment, refused_at_once
 from tarpit.recipients import hold_refusal
 from tarpit.slow import SlowReader
-from tarpit.smtp.commands import Command, Mail, Rcpt
+from tarpit.smtp.commands import Command, Hello, Mail, Rcpt
 from tarpit.smtp.content import header_field
 from tarpit.smtp.dialogue import Heard
 from tarpit.smtp.replies import Reply
 from tarpit.smtp.server import Server
+from tarpit.starttls import NO_TLS_NOW
 
 if TYPE_CHECKING:
     from tarpit.session import Session
 
-NO_TLS_NOW: Final = Reply.of(454, "4.7.0 TLS not available now")
 GO_AWAY: Final = Reply.of(421, "4.7.0 Not now, try again later")
 GO_AHEAD: Final = Reply.of(354, "End data with <CR><LF>.<CR><LF>")
 
@@ -41,59 +41,59 @@ GO_AHEAD: Final = Reply.of(354, "End data with <CR><LF>.<CR><LF>")
 class Suspect:
     """The rest of a session from the moment its peer is a suspect. It is the desk of our front."""
 
-    __slots__ = ("_delivery", "_mail", "_session")
+    __slots__ = ("_delivery", "_mail", "_session", "_unsaid")
 
     def __init__(self, session: "Session") -> None:
         self._session = session
         self._delivery: Delivery | None = None  # made at the first recipient: most never ask for one
+        self._unsaid = False  # a backend has taken a message, and its reply has not been said yet
         self._mail: Mail | None = None  # of the transaction that the delivery has open
 
     async def run(self, first: Heard | None) -> None:
-        """Serve until the end. *first* is what a peer said last that was clean so far; None: greet it."""
-        session, judgement = self._session, self._session.judgement
-        session.slowed = True
-        judgement.spared = not session.services.caps.hold()
+        """Serve until the end. *first* is what a peer said last that was clean so far; None: greet it.
+
+        One function, and the pregreet wait is over when the banner begins: a coroutine more takes 280 bytes
+        of each peer that is held.
+        """
+        session = self._session
+        self._enter()
         try:
             if self._is_turned_away():
                 session.ended = "refused"
                 session.dialogue.close()
                 await session.voice.say(GO_AWAY, Stage.PROMPT)
-                return
-            session.wire.hold_small()
             if session.dialogue.hello is None:
                 await self._wait_for_pregreet()
-            await self._serve(self._server(), first)
+            server = self._server()
+            if first is None and not session.dialogue.closed:
+                await session.voice.say(server.banner, Stage.BANNER)
+            front = Front(session.voice, session.dialogue, server, self)
+            while (wanted := await front.serve(first)) is not None:
+                first = None
+                front = await self._secured(front, wanted)
+            if not session.dialogue.closed:
+                session.ended = "peer-left"
+                session.judgement.hung_up()
         finally:
-            if not judgement.spared:
-                session.services.caps.release()
+            self._leave()
             if self._delivery is not None:
                 await self._delivery.reset()
+
+    def _enter(self) -> None:
+        session = self._session
+        session.slowed = True
+        session.judgement.spared = not session.services.caps.hold()
+        session.wire.hold_small()
+
+    def _leave(self) -> None:
+        if not self._session.judgement.spared:
+            self._session.services.caps.release()
 
     def _is_turned_away(self) -> bool:
         """Whether a hostile peer is told so at once: where we are full, its time is not worth a place."""
         judgement, full = self._session.judgement, self._session.services.load
         hostile = judgement.treatment is Treatment.HOLD
         return hostile and (judgement.spared or refused_at_once(judgement.verdict, full))
-
-    async def _serve(self, server: Server, first: Heard | None) -> None:
-        session = self._session
-        front = Front(
-            session.voice,
-            session.dialogue,
-            server,
-            self,
-            idle=session.services.idle,
-            on_command=session.inquiries.begin,
-        )
-        if first is None:
-            await front.banner()
-        while (wanted := await front.serve(first)) is not None:
-            first = None
-            if session.judgement.treatment is Treatment.HOLD or not await self._blindly(wanted):
-                await front.answer(wanted, NO_TLS_NOW)
-        if not session.dialogue.closed:
-            session.ended = "peer-left"
-            session.judgement.hung_up()
 
     async def _wait_for_pregreet(self) -> None:
         """Be silent for TARPIT_PREGREET_WAIT, within TARPIT_PACE_BANNER: who speaks now is no mail server."""
@@ -114,13 +114,26 @@ class Suspect:
         session = self._session
         if session.dialogue.hello is not None:  # what was shown stays true
             return session.services.server(session.dialogue.keywords)
-        hidden = (
-            b"" if session.passes_tls and session.judgement.treatment is not Treatment.HOLD else b"STARTTLS"
-        )
-        keywords = tuple(word for word in session.services.pool.keywords if word != hidden)
-        return session.services.server(keywords)
+        passed = session.passes_tls and session.judgement.treatment is not Treatment.HOLD
+        keywords = [word for word in session.services.pool.keywords if passed or word != b"STARTTLS"]
+        if session.services.terminator is not None and not session.dialogue.secure:
+            keywords.append(b"STARTTLS")
+        return session.services.server(tuple(keywords))
+
+    @property
+    def committing(self) -> bool:
+        """Whether a message may have been taken without the peer knowing, if all ended now."""
+        return self._unsaid or (self._delivery is not None and self._delivery.committing)
 
     # -- the desk
+
+    def idle(self) -> float:
+        """Return the seconds that a peer may take for a command."""
+        return self._session.services.idle()
+
+    async def heard(self, command: Hello | Mail) -> None:
+        """Begin to ask about what a command that we accepted says."""
+        await self._session.inquiries.begin(command)
 
     def mail(self, mail: Mail) -> Reply | None:
         """Return why *mail* cannot be taken: it declares more than there is room for."""
@@ -150,17 +163,23 @@ class Suspect:
         reader = SlowReader(session.services.wheel, session.wire, rate=pace.rate, within=pace.within)
         try:
             taken = await delivery.take(reader.receive, session.dialogue.lines.take_rest())
-            session.dialogue.lines.receive(taken.rest)
-            if taken.refusal is None and (left := pace.within - reader.spent) > 0 and pace.slow:
-                await session.services.wheel.rest(session.wire, left, left_after_fin=self._may_leave())
         finally:
-            session.voice.held_seconds += min(reader.spent, pace.within)
+            session.voice.held_seconds += reader.spent
+        session.dialogue.lines.receive(taken.rest)
+        if taken.refusal is None and pace.slow and (left := pace.within - reader.spent) > 0:
+            await session.services.wheel.rest(
+                session.wire, left, account=session.voice, left_after_fin=self._may_leave()
+            )
         if taken.refusal is not None:
             await delivery.reset()
             if taken.fatal:
                 session.dialogue.close()
             return taken.refusal
         return self._reply_of(await delivery.commit(self._header()))
+
+    def told(self) -> None:
+        """Take note that the answer to a message has been said."""
+        self._unsaid = False
 
     # -- its parts
 
@@ -193,6 +212,8 @@ class Suspect:
             session.uncertain(f"no reply to the end of data: {outcome.trouble}", b"")
         elif outcome.ending is Ending.ACCEPTED and self._peer_left():
             session.uncertain("the peer left before the reply to its message")
+        else:
+            self._unsaid = outcome.ending is Ending.ACCEPTED
         return outcome.reply
 
     def _account(self) -> None:
@@ -209,8 +230,8 @@ class Suspect:
         return self._may_leave() and self._session.wire.has_left()
 
     def _may_leave(self) -> bool:
-        """Whether an end of the peer's stream means that it has left: after QUIT it does not."""
-        return not self._session.dialogue.lines.holds_quit()
+        """Whether an end of the peer's stream means that it has left: with commands unread it does not."""
+        return not len(self._session.dialogue.lines)
 
     def _refusal(self) -> Reply:
         settings = self._session.services.settings
@@ -228,6 +249,16 @@ class Suspect:
         said = [f"score={verdict.score:g}", f"held={session.voice.held_seconds:.0f}s", *found]
         return header_field(name, "; ".join(said))
 
+    async def _secured(self, front: Front, starttls: Command) -> Front:
+        """Answer STARTTLS, and return who serves from here on."""
+        session = self._session
+        if session.services.terminator is not None:
+            secure = await session.starttls(starttls)
+            return Front(session.voice, session.dialogue, self._server(), self) if secure else front
+        if session.judgement.treatment is Treatment.HOLD or not await self._blindly(starttls):
+            await front.answer(starttls, NO_TLS_NOW)
+        return front
+
     async def _blindly(self, starttls: Command) -> bool:
         """Join a peer that waited to a backend, for TLS between the two. Return False where none is had."""
         session = self._session
@@ -239,7 +270,7 @@ class Suspect:
         except BackendUnavailable as none:
             session.note_lost(str(none))
             return False
-        relay = session.joined(loan.line, pipelining=False)
+        relay = session.joined(loan, pipelining=False)
         session.backend_name = loan.backend.name
         try:
             if (await relay.replay(session.dialogue.hello)).refused:

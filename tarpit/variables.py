@@ -86,30 +86,41 @@ class Variables(BaseSettings):
     hostname: Annotated[str, units.HOST, Computed("the host's full name")] = Field(
         default_factory=defaults.hostname, description="our name in banner and replies"
     )
-    backend_introduce: Annotated[
-        choices.Introduce, choices.INTRODUCE, Later(refuse=True, values=frozenset({"proxy-v1"}))
-    ] = Field(choices.Introduce.OFF, description="how a backend is told who the peer is")
+    backend_introduce: Annotated[choices.Introduce, choices.INTRODUCE] = Field(
+        choices.Introduce.OFF, description="how a backend is told who the peer is"
+    )
     backend_max: Count = Field(100, description="connections a backend ever sees at once")
-    backend_tls: Annotated[
-        choices.BackendTls, choices.BACKEND_TLS, Later(refuse=True, values=frozenset({"may", "require"}))
-    ] = Field(choices.BackendTls.OFF, description="TLS to the backend")
+    backend_tls: Annotated[choices.BackendTls, choices.BACKEND_TLS] = Field(
+        choices.BackendTls.OFF,
+        description="TLS to the backend. `may`: where it is offered, by whomever. `require`: or no mail goes"
+        " there; its certificate must be for the host in TARPIT_BACKENDS",
+    )
     backends: Annotated[tuple[BackendAddress, ...], BACKENDS] = Field(
         (BackendAddress("127.0.0.1", 10025),),
         description="the mail servers behind: `host:port[*weight][;max=N][;introduce=xclient][;tls=require]`",
         validate_default=True,
     )
-    backend_ca: Annotated[Path | None, choices.optional(units.PATH, word="system"), Later()] = Field(
-        None, description="certificate authorities for TLS to the backend, a PEM file"
+    backend_ca: Annotated[Path | None, choices.optional(units.PATH, word="system")] = Field(
+        None,
+        description="whom `require` believes, a PEM file: an authority, or the backend's own certificate",
     )
     backend_checks: Annotated[Count, Computed("a tenth of the smallest cap")] = Field(
         default_factory=defaults.backend_checks,
         description="of a backend's connections, at most so many for suspects; clean peers go first",
     )
     backend_queue: Duration = Field(10.0, description="longest wait for a connection to a backend, then 421")
-    balance: Annotated[
-        choices.Balance, choices.BALANCE, Later(values=frozenset({"round-robin", "peer", "first"}))
-    ] = Field(choices.Balance.LEAST, description="which of several backends gets the next connection")
-    health_every: Patience = Field(10.0, description="probe of each backend; 0: only at the start")
+    balance: Annotated[choices.Balance, choices.BALANCE] = Field(
+        choices.Balance.LEAST,
+        description="which of several backends gets the next connection: the one with the fewest for its"
+        " weight, each in turn, always the same for a network, the first that has room",
+    )
+    health_every: Patience = Field(
+        10.0, description="probe of each backend; 0: only at the start, and while it is down or in doubt"
+    )
+    health_rise: Count = Field(2, description="probes in a row that bring a backend up again, one a second")
+    health_fall: Count = Field(
+        3, description="failures in a row, of probes or of sessions to reach it, that make a backend down"
+    )
     relay_test: Annotated[choices.RelayTest, choices.RELAY_TEST] = Field(
         choices.RelayTest.REFUSE,
         description="at the start a foreign recipient is tried as a stranger. A backend that takes it (it"
@@ -124,8 +135,10 @@ class Variables(BaseSettings):
     routes_mixed: Annotated[choices.RoutesMixed, choices.ROUTES_MIXED, Later()] = Field(
         choices.RoutesMixed.DEFER, description="a message whose recipients have different routes"
     )
-    proxy_from: Annotated[Networks, Later(refuse=True)] = Field(
-        (), description="networks that send a PROXY header"
+    proxy_from: Networks = Field(
+        (),
+        description="load balancers that name the peer in a PROXY header, version 1 or 2; whoever comes from"
+        " there without one is not served",
     )
 
     # --- who is suspect
@@ -215,9 +228,9 @@ class Variables(BaseSettings):
     workers: Annotated[int, choices.WORKERS, Later()] = Field(1, description="processes; `auto`: one a core")
 
     # --- messages
-    bare_newline: Annotated[
-        choices.BareNewline, choices.BARE_NEWLINE, Later(refuse=True, values=frozenset({"refuse"}))
-    ] = Field(choices.BareNewline.NORMALIZE, description="a message with a bare CR or LF")
+    bare_newline: Annotated[choices.BareNewline, choices.BARE_NEWLINE] = Field(
+        choices.BareNewline.NORMALIZE, description="a message with a bare CR or LF: mended, or 550 5.6.11"
+    )
     spool_message: Size = Field(50 * 1024**2, description="largest message of a suspect")
     spool_total: Size = Field(1024**3, description="all of them together")
     spool_dir: Annotated[
@@ -230,19 +243,18 @@ class Variables(BaseSettings):
     )
 
     # --- TLS with the peer
-    tls: Annotated[choices.TlsMode, choices.TLS_MODE, Later(refuse=True, values=frozenset({"terminate"}))] = (
-        Field(
-            choices.TlsMode.AUTO,
-            description="STARTTLS: `terminate` when TARPIT_TLS_CERT and TARPIT_TLS_KEY are set, else `pass`",
-        )
+    tls: Annotated[choices.TlsMode, choices.TLS_MODE] = Field(
+        choices.TlsMode.AUTO,
+        description="STARTTLS: `terminate` when TARPIT_TLS_CERT and TARPIT_TLS_KEY are set, else `pass`",
     )
-    tls_cert: Annotated[File, Later(refuse=True)] = Field(None, description="certificate chain, a PEM file")
-    tls_key: Annotated[File, Later(refuse=True)] = Field(None, description="its key, a PEM file")
+    tls_cert: File = Field(None, description="certificate and chain, a PEM file, read again at HUP")
+    tls_key: File = Field(None, description="its key, a PEM file without a password, read again at HUP")
 
     # --- patience with both sides
     timeout_command: Patience = Field(300.0, description="a peer's next command; 0: for ever")
     timeout_block: Patience = Field(180.0, description="the next piece of a peer's message; 0: for ever")
     timeout_send: Patience = Field(300.0, description="either side takes what we send; 0: for ever")
+    timeout_tls: Patience = Field(30.0, description="a TLS handshake, with either side; 0: for ever")
     timeout_dial: Patience = Field(10.0, description="connection to a backend; 0: for ever")
     timeout_banner: Patience = Field(30.0, description="a backend's banner; 0: for ever")
     timeout_reply: Patience = Field(300.0, description="a backend's reply; 0: for ever")

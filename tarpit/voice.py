@@ -7,7 +7,8 @@ a session without anybody here knowing why. `drip` sends, and writes into the ac
 its own would cost each of them 300 bytes.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
+from typing import Protocol
 
 import trio
 
@@ -39,10 +40,17 @@ def stage_of(heard: Heard) -> Stage:
             return Stage.PROMPT if heard.verb in PROMPT_VERBS else Stage.OTHER
 
 
+class Pacer(Protocol):
+    """Who decides how slowly a reply is said."""
+
+    def pace_for(self, stage: Stage) -> Pace:
+        """Return the pace of the next reply."""
+
+
 class Voice:
     """Our side of the peer's connection, for writing."""
 
-    __slots__ = ("_dialogue", "_pace_for", "_patience", "_wheel", "dripped_bytes", "held_seconds", "wire")
+    __slots__ = ("_dialogue", "_pacer", "_patience", "_wheel", "dripped_bytes", "held_seconds", "wire")
 
     def __init__(
         self,
@@ -50,13 +58,13 @@ class Voice:
         wheel: Wheel,
         dialogue: Dialogue,
         *,
-        pace_for: Callable[[Stage], Pace],
+        pacer: Pacer,
         patience: float,
     ) -> None:
         self.wire = wire
         self._wheel = wheel
         self._dialogue = dialogue
-        self._pace_for = pace_for
+        self._pacer = pacer
         self._patience = patience  # seconds that a peer may take to read what it was sent
         self.held_seconds = 0.0
         self.dripped_bytes = 0
@@ -68,7 +76,7 @@ class Voice:
         are answered before the wait for the next one begins.
         """
         data = reply if isinstance(reply, bytes) else reply.encode()
-        pace = self._pace_for(stage)
+        pace = self._pacer.pace_for(stage)
         if not pace.slow or self.wire.stopping:
             return self.wire.send_all(data, trio.current_time() + self._patience)
         return self._wheel.say(

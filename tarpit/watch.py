@@ -1,25 +1,29 @@
 """What is watched while we serve: backends, DNSBL zones, the operator's lists.
 
-Each backend is probed at the start and every TARPIT_HEALTH_EVERY, and tested for relaying at the start and
-whenever it comes back. Zones test themselves (`scoring.watch`); what they find is told here.
+Each backend is probed at the start and every TARPIT_HEALTH_EVERY, or every second while it is down or in
+doubt, and tested for relaying at the start and whenever it comes back. Its name is looked up again when the
+time to live of its addresses is over. Zones test themselves (`scoring.watch`); what they find is told here.
 
 How a backend is probed is `backend.health`.
 """
 
+import random
 from typing import Final
 
 import trio
 
 from scoring.watch import ZoneChange
 from tarpit.backend.health import Relays, probe, test_relay
-from tarpit.backend.pool import Backend
+from tarpit.backend.server import Backend
 from tarpit.bell import Bell
 from tarpit.errors import Fault, SettingsError
 from tarpit.observe import events
 from tarpit.services import Services
 from tarpit.settings import Introduce, RelayTest
+from tarpit.watch_tls import renew_certificate, tell_tls, tell_unsecured, test_exposure
 
-UNTESTED_EVERY: Final = 10.0  # seconds
+DOUBTFUL_EVERY: Final = 0.75  # seconds: two probes are enough to come back, so that takes less than two
+JITTER: Final = 0.1  # share of every pause
 OPEN_RELAY: Final = (
     "{backend} takes mail for {recipient} from a stranger that comes through us: an open relay. Set "
     "TARPIT_BACKEND_INTRODUCE=xclient (and smtpd_authorized_xclient_hosts in Postfix), or take our address "
@@ -30,24 +34,45 @@ LOSES: Final = "its own SPF, DNSBL, rate limits and greylisting see the proxy's 
 
 async def watch_backends(services: Services) -> None:
     """Look at every backend again and again, at once when somebody has found one changed."""
-    never = services.settings.health_every == float("inf")
-    while True:
-        with trio.move_on_after(UNTESTED_EVERY if never else services.settings.health_every):
-            await services.probe_wanted.wait()
-            never = False
+    async with trio.open_nursery() as nursery:
         for backend in services.pool.backends:
-            # one that is not tested yet is asked again in any case: no mail flows to it before
-            if backend.untested or not never:
-                await check_backend(services, backend)
-        never = services.settings.health_every == float("inf")
+            nursery.start_soon(_watch, services, backend)
+            nursery.start_soon(_watch_name, services, backend)
+
+
+async def _watch(services: Services, backend: Backend) -> None:
+    while True:
+        await trio.sleep(_jittered(DOUBTFUL_EVERY))
+        with trio.move_on_after(_pause(services.settings.health_every, backend)):
+            await backend.probe_wanted.wait()
+        backend.probe_wanted.still()
+        await check_backend(services, backend)
+
+
+def _pause(every: float, backend: Backend) -> float:
+    """Return for how many more seconds nothing need be looked at."""
+    return 0.0 if backend.marks.doubtful else max(_jittered(every) - DOUBTFUL_EVERY, 0.0)
+
+
+def _jittered(seconds: float) -> float:
+    """Return about so many *seconds*: many proxies do not probe one backend in step."""
+    return seconds * random.uniform(1 - JITTER, 1 + JITTER)
+
+
+async def _watch_name(services: Services, backend: Backend) -> None:
+    while True:
+        await trio.sleep_until(backend.places.look_again)
+        await backend.places.look_up(services.lookup)
 
 
 async def watch_lists(services: Services, reload: Bell) -> None:
-    """Read the files of TARPIT_ALLOW and TARPIT_DENY again whenever told to."""
+    """Read the files of TARPIT_ALLOW and TARPIT_DENY, and the certificate, again whenever told to."""
     tell_lists(services)
+    tell_tls(services)
     while True:
         await reload.wait()
         await read_lists_again(services)
+        await renew_certificate(services)
 
 
 async def read_lists_again(services: Services) -> None:
@@ -83,7 +108,8 @@ async def check_backend(services: Services, backend: Backend, *, starting: bool 
     refuse = services.settings.relay_test is RelayTest.REFUSE
     was_up = backend.up
     backend.untested = backend.untested or (refuse and (starting or not was_up))
-    await _probe(services, backend, was_up=was_up)
+    await probe(services.pool, backend)
+    tell_unsecured(services, backend)
     if starting and backend.address.introduce is Introduce.OFF:
         events.backend_unintroduced(services.log, backend=backend.name, loses=LOSES)
     if services.settings.relay_test is RelayTest.OFF:
@@ -91,25 +117,12 @@ async def check_backend(services: Services, backend: Backend, *, starting: bool 
     if not backend.up:
         backend.untested = refuse
     elif backend.untested or not was_up:
+        await test_exposure(services, backend, starting=starting)
         await _test_relay(services, backend)
         if backend.open_relay and starting:
             recipient = services.settings.relay_test_rcpt
             message = OPEN_RELAY.format(backend=backend.name, recipient=recipient)
             raise SettingsError([Fault("TARPIT_BACKEND_INTRODUCE", message)])
-
-
-async def _probe(services: Services, backend: Backend, *, was_up: bool | None) -> None:
-    began = trio.current_time()
-    reason = await probe(services.pool, backend)
-    if backend.up is not was_up:
-        events.backend_probed(
-            services.log,
-            backend=backend.name,
-            up=backend.up is True,
-            reason=reason,
-            keywords=[word.decode("ascii", "replace") for word in backend.keywords],
-            milliseconds=(trio.current_time() - began) * 1000,
-        )
 
 
 async def _test_relay(services: Services, backend: Backend) -> None:

@@ -6,20 +6,23 @@ made). Where nothing can be there yet, a read waits first and tries then: the fl
 what edge-triggered polling last said.
 
 How slowly a reply goes out is `drip`; which sockets stirred is `poller`; why a held peer's buffers are small
-is `buffers`.
+is `buffers`; how a wire gets into TLS, where it reads, sends and counts what is inside, `handshake`.
 """
 
 import contextlib
 import select
 import socket
+import ssl
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
 from tarpit import buffers
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
 from tarpit.poller import HUNG_UP, Poller
+from tarpit.sealed import Sealed, seal
+from tarpit.sockets import end_of, reason_of
 
 FOREVER: Final = float("inf")
 _LINGER_ROUNDS: Final = 16  # reads after our last word, at most: a peer that floods is cut off
@@ -27,12 +30,18 @@ _LINGER_ROUNDS: Final = 16  # reads after our last word, at most: a peer that fl
 Failure = Callable[[str], Exception]
 
 
+class HangUp(Protocol):
+    """Who wants to know at once that the other side has hung up."""
+
+    def hung_up(self) -> None:
+        """Be told."""
+
+
 class Wire:
     """One connection. At most one task waits on it at a time."""
 
     __slots__ = (
         "_broken",
-        "_gone",
         "_hung_up",
         "_poller",
         "_readable",
@@ -45,8 +54,10 @@ class Wire:
         "bytes_in",
         "bytes_out",
         "deadline",
+        "gone",
         "on_hangup",
         "peer",
+        "sealed",
     )
 
     def __init__(
@@ -55,7 +66,7 @@ class Wire:
         sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._poller = poller
         self._socket = sock
-        self._gone = gone
+        self.gone = gone
         self._silent = silent
         self._readable = False
         self._writable = True
@@ -65,16 +76,17 @@ class Wire:
         self._stop = False
         self._task: trio.lowlevel.Task | None = None
         self.deadline = FOREVER
-        self.on_hangup: Callable[[], None] | None = None  # told of a FIN, reset or error, at once
+        self.on_hangup: HangUp | None = None  # told of a FIN, reset or error, at once
         self.bytes_in = 0
         self.bytes_out = 0
-        self.peer: tuple[str, int] = _end(sock.getpeername)
+        self.sealed: Sealed | None = None  # the same socket, once it is inside TLS
+        self.peer: tuple[str, int] = end_of(sock.getpeername)
         poller.add(sock.fileno(), self)
 
     @property
     def ours(self) -> tuple[str, int]:
         """Address and port of our end."""
-        return _end(self._socket.getsockname)
+        return end_of(self._socket.getsockname)
 
     @property
     def socket(self) -> socket.socket:
@@ -115,7 +127,7 @@ class Wire:
                 data = self.receive_now(limit)
                 if data is not None:
                     return data
-            await self._park(until)
+            await self.stir(until)
             parked = True
 
     def receive_now(self, limit: int) -> bytes | None:
@@ -126,17 +138,26 @@ class Wire:
             self._readable = False
             return None
         except OSError as error:
-            raise self._gone(_reason(error)) from None
+            raise self.gone(reason_of(error)) from None
         # a short read has emptied the socket, unless its end was told together with the bytes
-        self._readable = len(data) == limit
+        self._readable = len(data) == limit or (self.sealed is not None and self.sealed.more)
         self.bytes_in += len(data)
         return data
+
+    def peek_now(self, limit: int) -> bytes | None:
+        """Return as `receive_now` does what is there; it stays unread."""
+        try:
+            return self._socket.recv(limit, socket.MSG_PEEK)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise self.gone(reason_of(error)) from None
 
     async def send_all(self, data: bytes, until: float = FOREVER) -> None:
         """Send all of *data*, waiting until the time *until*."""
         sent = self.send_now(data)
         while sent < len(data):
-            await self._park(until)
+            await self.stir(until)
             sent += self.send_now(data[sent:])
 
     def send_now(self, data: bytes) -> int:
@@ -147,7 +168,7 @@ class Wire:
             self._writable = False
             return 0
         except OSError as error:
-            raise self._gone(_reason(error)) from None
+            raise self.gone(reason_of(error)) from None
         self.bytes_out += sent
         return sent
 
@@ -155,11 +176,21 @@ class Wire:
         """Wait for a connect in progress to succeed."""
         self._writable = False
         while not (self._writable or self._hung_up):
-            await self._park(until)
-        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error:
-            raise self._gone(_reason(OSError(error, "")))
-        self.peer = _end(self._socket.getpeername)
+            await self.stir(until)
+        if error := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise self.gone(reason_of(OSError(error, "")))
+        self.peer = end_of(self._socket.getpeername)
+
+    def seal(self, context: ssl.SSLContext, host: str | None = None) -> Sealed:
+        """Go on inside TLS, as the server, or as the client of *host*; the handshake is yet to be made."""
+        self._poller.remove(self._socket.fileno())
+        try:
+            self._socket = self.sealed = seal(self._socket, context, host)
+        except OSError as error:
+            raise self.gone(f"TLS: {reason_of(error)}") from None
+        self._poller.add(self._socket.fileno(), self)
+        self._readable = True  # bytes right behind the handshake may be read with it
+        return self.sealed
 
     def has_left(self, *, after_fin: bool = True) -> bool:
         """Whether the other side has reset, or (*after_fin*) closed with nothing left to read."""
@@ -172,6 +203,7 @@ class Wire:
         except OSError:
             self._broken = True
             return True
+        self._readable = True  # inside TLS the peek has taken it from where epoll would see it
         # what came before a reset stays readable, and would hide it
         self._broken = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
         return self._broken or (closed and after_fin)
@@ -184,9 +216,8 @@ class Wire:
         """Take `hold_small` back: bytes may flow."""
         buffers.widen(self._socket)
 
-    # -- waiting
-
-    async def _park(self, until: float) -> None:
+    async def stir(self, until: float) -> None:
+        """Wait until something happens here, at most until the time *until*. Raises as `receive` does."""
         self.deadline = until
         await wait_any(self)
 
@@ -225,7 +256,7 @@ class Wire:
             self._hung_up = True
             self._broken = self._broken or bool(events & select.EPOLLERR)
             if self.on_hangup is not None:
-                self.on_hangup()
+                self.on_hangup.hung_up()
         self._wake()
 
     def overdue(self) -> None:
@@ -237,8 +268,6 @@ class Wire:
         """End a stoppable wait, now or when it begins."""
         self._stop = True
         self._wake()
-
-    # -- the end
 
     def close(self) -> None:
         """Close at once. What the kernel has taken is still delivered."""
@@ -288,20 +317,3 @@ async def wait_any(*wires: Wire) -> None:
             wire.set_waiter(None)
     for wire in wires:
         wire.check()
-
-
-def _end(ask: Callable[[], object]) -> tuple[str, int]:
-    try:
-        name = ask()
-    except OSError:
-        return ("", 0)
-    return (name[0], name[1]) if isinstance(name, tuple) else ("", 0)
-
-
-def _reason(error: OSError) -> str:
-    return {
-        104: "connection reset",
-        32: "connection closed",
-        110: "connection timed out",
-        111: "refused",
-    }.get(error.errno or 0, error.strerror or str(error))

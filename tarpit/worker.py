@@ -56,6 +56,7 @@ async def serve(
                 await check_backend(services, backend, starting=True)
             async with trio.open_nursery() as watches:
                 watches.start_soon(watch_backends, services)
+                watches.start_soon(services.pool.end_idle)
                 watches.start_soon(watch_lists, services, orders.reload)
                 watches.start_soon(watch_zones, services)
                 for sock in listeners:

@@ -15,6 +15,7 @@ for name in postfix swaks rbldnsd node; do
     test "$name" != node || name=nodejs
     missing="$missing $name"
 done
+perl -MNet::SSLeay -e 1 2>/dev/null || missing="$missing libnet-ssleay-perl" # swaks inside TLS
 unfetched=""
 test -e "$senders/complete" || unfetched=" exim4-daemon-light opensmtpd node-nodemailer"
 test -n "$missing$unfetched" || exit 0

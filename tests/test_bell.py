@@ -19,3 +19,17 @@ async def test_a_bell_is_heard_once() -> None:
         nursery.start_soon(bell.wait)
         await trio.testing.wait_all_tasks_blocked()
         bell.ring()
+
+
+async def test_what_is_known_already(autojump_clock: trio.testing.MockClock) -> None:
+    """A bell that was rung for nothing new wakes nobody; rung again, it does."""
+    bell = Bell()
+    for _ in range(2):
+        bell.ring()
+        bell.still()
+        bell.still()
+        with trio.move_on_after(1) as patience:
+            await bell.wait()
+        assert patience.cancelled_caught
+    bell.ring()
+    await bell.wait()

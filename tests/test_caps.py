@@ -205,6 +205,21 @@ def test_nobody_leaves_who_was_not_there() -> None:
         caps().left("192.0.2.1")
 
 
+def test_places_for_those_without_a_name_yet() -> None:
+    """Whom a trusted proxy has yet to name takes a place of the server's, and of nobody's cap."""
+    counted = caps(sessions=2, peer=1)
+    assert counted.expect() is None
+    assert counted.expect() is None
+    for refusal in (counted.expect(), counted.admit("192.0.2.1")):
+        assert refusal is not None
+        assert (refusal.limit, refusal.sessions) == ("TARPIT_MAX_SESSIONS", 2)
+    counted.arrived()
+    counted.arrived()
+    assert counted.admit("192.0.2.1") is None
+    with pytest.raises(AssertionError):
+        counted.arrived()
+
+
 @given(st.lists(st.sampled_from(["192.0.2.1", "192.0.2.2", "192.0.3.1", "2001:db8::1", "::1"]), max_size=60))
 @settings(max_examples=50, deadline=None)
 def test_nothing_is_left_when_all_have_gone(addresses: list[str]) -> None:

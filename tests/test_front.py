@@ -36,6 +36,13 @@ class FakeDesk:
         self.asked.append(tuple(str(one.path) for one in asked))
         return [Reply.of(550 if b"nobody" in one.line else 250, str(one.path)) for one in asked]
 
+    def idle(self) -> float:
+        """Give five minutes."""
+        return 300
+
+    async def heard(self, command: Hello | Mail) -> None:
+        """Do nothing about it."""
+
     def mail(self, mail: Mail) -> Reply | None:
         """Refuse what declares to be too large."""
         return Reply.of(552, "5.3.4 too large") if (mail.size or 0) > 1000 else None
@@ -43,6 +50,9 @@ class FakeDesk:
     async def data(self) -> Reply:
         """Answer as told."""
         return self.to_data
+
+    def told(self) -> None:
+        """Do nothing about it."""
 
     async def message(self) -> Reply:
         """Read to the end of data."""
@@ -58,13 +68,10 @@ class FakeDesk:
 async def front() -> AsyncIterator[tuple[Front, Far, Wire, FakeDesk]]:
     poller, wheel, dialogue = Poller(), Wheel(), Dialogue()
 
-    async def on_command(_: Hello | Mail) -> None:
-        pass
-
     async with running(poller.run, wheel.run), wire_pair(poller) as (wire, far):
         server, voice = Server(hostname="mx.example", keywords=(b"SIZE",)), voice_on(wire, dialogue, wheel)
         desk = FakeDesk(voice, dialogue)
-        yield Front(voice, dialogue, server, desk, idle=lambda: 300, on_command=on_command), far, wire, desk
+        yield Front(voice, dialogue, server, desk), far, wire, desk
 
 
 ENVELOPE = b"HELO peer.example\r\nMAIL FROM:<a@b.example>\r\n"

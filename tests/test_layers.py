@@ -27,6 +27,7 @@ ROWS: Final = {
     "tarpit.smtp": 0.0,
     "tarpit.pace": 0.0,
     "tarpit.errors": 0.0,
+    "tarpit.proxied": 0.0,
     "scoring.verdict": 0.0,
     "scoring.config": 0.0,
     "scoring.conduct": 0.0,
@@ -50,7 +51,12 @@ ROWS: Final = {
     "tarpit.recipients": 1.0,
     "tarpit.observe": 1.0,
     "tarpit.poller": 2.0,
+    "tarpit.sockets": 2.0,
+    "tarpit.sealed": 2.0,
     "tarpit.wire": 2.0,
+    "tarpit.handshake": 2.0,
+    "tarpit.tls": 2.0,
+    "tarpit.starttls": 2.0,
     "tarpit.drip": 2.0,
     "tarpit.buffers": 2.0,
     "tarpit.slow": 2.0,
@@ -72,6 +78,7 @@ ROWS: Final = {
     "tarpit.listen": 4.0,
     "tarpit.worker": 4.0,
     "tarpit.watch": 4.0,
+    "tarpit.watch_tls": 4.0,
     "tarpit.supervisor": 4.0,
     "tarpit.cli": 4.0,
     "tarpit.demo": 4.0,
@@ -94,7 +101,7 @@ FOREIGN: Final = {
     0.0: frozenset[str](),
     LIBRARY: frozenset({"trio", "dns", "spf", "cachetools"}),
     2.0: frozenset({"trio"}),
-    3.0: frozenset({"trio", "structlog"}),  # structlog for the type of the bound logger
+    3.0: frozenset({"trio", "structlog", "cachetools"}),  # structlog for the type of the bound logger
 }
 OURS: Final = frozenset({"tarpit", "scoring"})
 NOT_FOR_MECHANISM: Final = ("tarpit.policy", "scoring.score")

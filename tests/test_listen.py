@@ -13,7 +13,9 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from tarpit.listen import BACK_OFF, BATCH, TELL_EVERY, Listener
+from tarpit.backend.introduce import proxy_v2_header
+from tarpit.listen import BACK_OFF, BATCH, HEADER_WAIT, TELL_EVERY, Listener
+from tarpit.poller import SWEEP_EVERY
 from tarpit.store import History
 from tarpit.store.memory import MemoryStore
 from tests.support.backend import fake_backend
@@ -52,14 +54,29 @@ class Door:
     listener: Listener
     streams: list[trio.SocketStream] = field(default_factory=list)
 
-    async def knock(self, source: str = HERE) -> tuple[trio.SocketStream, bytes]:
-        """Connect from *source*; return the connection, and what was said first."""
+    async def knock(self, source: str = HERE, first: bytes = b"") -> tuple[trio.SocketStream, bytes]:
+        """Connect from *source* and say *first*; return the connection, and what was said to that."""
+        stream = await self.arrive(source)
+        if first:
+            await stream.send_all(first)
+        return stream, bytes(await stream.receive_some())
+
+    async def arrive(self, source: str) -> trio.SocketStream:
+        """Connect from *source*."""
         sock = trio.socket.socket()
         await sock.bind((source, 0))
         await sock.connect(self.address)
-        stream = trio.SocketStream(sock)
-        self.streams.append(stream)
-        return stream, bytes(await stream.receive_some())
+        self.streams.append(trio.SocketStream(sock))
+        return self.streams[-1]
+
+    async def silenced(self, source: str, first: bytes) -> bool:
+        """Connect from *source* and say *first*; return whether the connection is closed without a word."""
+        stream = await self.arrive(source)
+        await stream.send_all(first)
+        try:
+            return await stream.receive_some() == b""
+        except trio.BrokenResourceError:
+            return True  # what was said was not read
 
     async def knocks(self, *sources: str) -> list[bytes]:
         """Connect from each of *sources*, stay, and return the reply codes with their enhanced codes."""
@@ -275,3 +292,192 @@ async def test_a_peer_that_cannot_be_served(autojump_clock: MockClock) -> None:
         assert house.around.services.caps.sessions == 0
         assert await house.knocks(HERE) == [b"220 backe"]
     assert [event["error"] for event in house.told("accept.backoff")] == ["ENOBUFS"]
+
+
+# -- behind a trusted proxy
+
+BALANCER = "127.0.0.9"
+BEHIND = {"PROXY_FROM": BALANCER}
+PEER_4 = b"PROXY TCP4 192.0.2.25 192.0.2.1 4321 25\r\n"
+PEER_6 = b"PROXY TCP6 2001:db8::9 2001:db8::1 4321 25\r\n"
+PEER_BINARY = proxy_v2_header(("192.0.2.25", 4321), ("192.0.2.1", 25))
+NOBODY = [b"PROXY UNKNOWN\r\n", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"]
+
+
+@pytest.mark.parametrize(
+    ("header", "peer"),
+    [(PEER_4, "192.0.2.25"), (PEER_6, "2001:db8::9"), (PEER_BINARY, "192.0.2.25")],
+    ids=["v1", "v1 IPv6", "v2"],
+)
+async def test_the_peer_is_the_one_announced(header: bytes, peer: str) -> None:
+    """It is counted, judged, introduced and told of under the address and port of the header."""
+    async with door(variables=BEHIND | {"DENY": peer, "MODE": "observe"}) as house:
+        stream, banner = await house.knock(BALANCER, header)
+        assert banner.startswith(b"220 backend.example")
+        (session,) = house.around.services.open
+        introduction = session.introduction()
+        assert (str(introduction.address), introduction.port) == (peer, 4321)
+        assert house.around.services.caps._tables()[0] == {ip_address(peer).packed: 1}
+        await stream.send_all(b"QUIT\r\n")
+        await stream.aclose()
+        await house.around.services.wait_empty()
+        closed = house.around.closed()
+        assert (closed["peer"], closed["port"], closed["bytes_from_peer"]) == (peer, 4321, len(b"QUIT\r\n"))
+        assert closed["would_be"] == "hold"
+
+
+async def test_a_header_in_single_bytes() -> None:
+    """However it is cut, it is the same header."""
+    async with door(variables=BEHIND) as house:
+        for header in (PEER_4, PEER_BINARY):
+            stream = await house.arrive(BALANCER)
+            for octet in header:
+                await stream.send_all(bytes((octet,)))
+                await trio.testing.wait_all_tasks_blocked()
+            assert (await stream.receive_some()).startswith(b"220 backend.example")
+
+
+async def test_what_stands_behind_a_header_is_the_peers() -> None:
+    """Not one byte behind it is lost: here a peer that spoke before the banner, which is told."""
+    async with door(variables=BEHIND | {"MODE": "observe"}) as house:
+        stream, heard = await house.knock(BALANCER, PEER_4 + b"QUIT\r\n")
+        while more := await stream.receive_some():
+            heard += more
+        assert heard.startswith(b"220 backend.example")
+        assert heard.endswith(b"221 2.0.0 Bye\r\n")
+        await stream.aclose()
+        await house.around.services.wait_empty()
+        assert house.around.closed()["pregreet"] is True
+
+
+async def test_without_trust_a_header_is_a_bad_command() -> None:
+    """ID-01 From anybody else it is a command that nobody knows, and the address stays its own."""
+    async with door(variables=BEHIND) as house:
+        stream, _ = await house.knock("127.0.0.10")
+        await stream.send_all(PEER_4)
+        assert (await stream.receive_some()).startswith(b"500 5.5.2 ")
+        await stream.send_all(b"QUIT\r\n")
+        await stream.aclose()
+        await house.around.services.wait_empty()
+        assert house.around.closed()["peer"] == "127.0.0.10"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"EHLO x\r\n",
+        b"PROXY TCP4 192.0.2.25 192.0.2.1 4321 25\n",
+        b"PROXY UNKNOWN" + b" " * 100,
+        PEER_4 + PEER_4,
+        PEER_BINARY[:12] + b"\x21\x31\0\xd8" + bytes(216),
+    ],
+    ids=["ID-02 none", "ID-02 bare LF", "ID-02 108 octets", "ID-04 two", "ID-02 UNIX"],
+)
+async def test_a_bad_header_is_closed_without_a_word(first: bytes) -> None:
+    """Nothing is said, nothing is counted, and an event tells why."""
+    async with door(variables=BEHIND) as house:
+        assert await house.silenced(BALANCER, first)
+        await trio.testing.wait_all_tasks_blocked()
+        (told,) = house.told("header.refused")
+        assert (told["proxy"], told["refused"]) == (BALANCER, 1)
+        assert (house.around.services.caps.awaited, house.told("session.closed")) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "first", [b"", PEER_4[:-1], PEER_BINARY[:-1]], ids=["none", "half of v1", "half of v2"]
+)
+async def test_a_header_has_five_seconds(first: bytes, autojump_clock: MockClock) -> None:
+    """ID-02 Where it is not whole by then, the connection is closed without a word."""
+    async with door(variables=BEHIND) as house:
+        began = trio.current_time()
+        assert await house.silenced(BALANCER, first)
+        assert HEADER_WAIT <= trio.current_time() - began <= HEADER_WAIT + SWEEP_EVERY
+        await trio.sleep(1)
+        assert [event["reason"] for event in house.told("header.refused")] == ["not there in time"]
+
+
+async def test_bad_headers_are_told_by_number(autojump_clock: MockClock) -> None:
+    """A line in ten seconds; and nothing of those who only look whether the port is open."""
+    async with door(variables=BEHIND) as house:
+        for first in (b"x", b"y", b"z"):
+            assert await house.silenced(BALANCER, first)
+        await (await house.arrive(BALANCER)).aclose()
+        await trio.sleep(TELL_EVERY + 1)
+        assert [event["refused"] for event in house.told("header.refused")] == [1, 2]
+        half = await house.arrive(BALANCER)
+        await half.send_all(PEER_4[:9])
+        await half.aclose()
+        await trio.sleep(TELL_EVERY)
+        assert house.told("header.refused")[-1]["reason"] == "closed in the middle of it"
+
+
+@pytest.mark.parametrize("header", NOBODY, ids=["v1 UNKNOWN", "v2 LOCAL"])
+async def test_a_health_check_is_not_judged(header: bytes) -> None:
+    """ID-03 It is served as the load balancer itself, whatever is thought of that address and its habits."""
+    async with door(variables=BEHIND | {"DENY": BALANCER, "GREET_WAIT": "2s"}) as house:
+        for _ in range(3):
+            stream, banner = await house.knock(BALANCER, header)
+            assert banner.startswith(b"220 backend.example")
+            await stream.send_all(b"JUNK\r\nQUIT\r\n")
+            await stream.aclose()
+            await house.around.services.wait_empty()
+        for event in house.told("session.closed"):
+            assert (event["peer"], event["verdict"], event["score"]) == (BALANCER, "clean", 0)
+            assert (event["treatment"], event["would_be"]) == ("pass", "pass")
+            assert isinstance(event["seconds"], float)
+            assert event["seconds"] < 2
+
+
+async def test_a_header_after_a_command() -> None:
+    """ID-04 Whoever is behind a load balancer and says one of his own hears 500, and is closed."""
+    async with door(variables=BEHIND | {"MODE": "observe"}) as house:
+        for second in (PEER_6, PEER_BINARY):
+            stream, _ = await house.knock(BALANCER, PEER_4)
+            await stream.send_all(b"NOOP\r\n")
+            assert (await stream.receive_some()).startswith(b"250 ")
+            await stream.send_all(second)
+            heard = b""
+            while more := await stream.receive_some():
+                heard += more
+            assert b"500 5.5.2 " in heard
+            await stream.aclose()
+        await house.around.services.wait_empty()
+        assert {event["peer"] for event in house.told("session.closed")} == {"192.0.2.25"}
+
+
+async def test_caps_count_the_peers_not_their_proxy() -> None:
+    """Many come through one address; each is held to the cap of his own."""
+    async with door(variables=BEHIND | {"MAX_SESSIONS_PEER": "1", "MAX_SESSIONS_NETWORK": "2"}) as house:
+        last = (1, 1, 2, 3, 200)
+        headers = [b"PROXY TCP4 192.0.2.%d 192.0.2.1 1 25\r\n" % one for one in last]
+        heard = [(await house.knock(BALANCER, header))[1][:9] for header in headers]
+        assert heard == [b"220 backe", b"421 4.7.0", b"220 backe", b"421 4.7.0", b"421 4.7.0"]
+        assert {event["peer"] for event in house.told("sessions.full")} <= {"192.0.2.1", "192.0.2.3"}
+
+
+async def test_who_has_no_name_yet_takes_a_place() -> None:
+    """A proxy that opens connections and says nothing takes no more than there is room for."""
+    async with door(variables=BEHIND | {"MAX_SESSIONS": "3"}) as house:
+        for _ in range(3):
+            await house.arrive(BALANCER)
+        assert (await house.knock(BALANCER))[1].startswith(b"421 4.3.2 ")
+        assert await house.knocks("127.0.0.10") == [b"421 4.3.2"]
+        assert house.around.services.caps.awaited == 3
+
+
+async def test_a_name_that_comes_when_we_stop() -> None:
+    """Whoever is named after we have stopped accepting hears 421."""
+    async with door(variables=BEHIND) as house:
+        stream = await house.arrive(BALANCER)
+        await trio.testing.wait_all_tasks_blocked()
+        house.listener._closed = True
+        await stream.send_all(PEER_4)
+        assert (await stream.receive_some()).startswith(b"421 4.3.2 ")
+
+
+async def test_a_mapped_proxy() -> None:
+    """ID-05 A load balancer met through an IPv6 socket is known by its IPv4 address."""
+    async with door(variables=BEHIND) as house:
+        await house.knock(BALANCER, PEER_4)
+        assert house.listener._is_proxy(f"::ffff:{BALANCER}")
+        assert not house.listener._is_proxy("127.0.0.90")

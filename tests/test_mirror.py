@@ -14,8 +14,6 @@ ROOT: Final = Path(__file__).parent.parent
 TESTS: Final = ROOT / "tests"
 
 NO_TEST: Final = {
-    "tarpit/inquiries.py": "what a session asks meanwhile; tested with it, in test_suspect and test_session",
-    "tarpit/judgement.py": "a session's own account; tested with it, in test_suspect and test_session",
     "tarpit/errors.py": "exceptions without behaviour; who raises one has it in its tests",
 }
 MAY_HAVE_NO_TEST: Final = {
@@ -34,6 +32,8 @@ OTHER_ROOMS: Final = {
     "properties": "laws that span modules",
     "support": "fakes and helpers, no tests",
     "bench": "the scripts under bench/",
+    "security": "the cases of docs/security.md that only a whole session can show",
+    "fuzz": "every parser and whole dialogues, against everything",
     "examples": "the scripts under examples/",
 }
 

@@ -17,7 +17,7 @@ async def test_load_and_waiting() -> None:
     ):
         services = scene.services
         await services.wait_empty()
-        session = Session(wire, services, "one")
+        session = Session(wire, services, 1)
         services.began(session)
         assert services.load == 0.25
         with trio.move_on_after(0.01) as waiting:
@@ -41,9 +41,9 @@ class Broken(Session):
 async def test_a_bug_ends_its_own_session_only(autojump_clock: MockClock) -> None:
     """The traceback is told, the connection is closed, and the place is free again."""
     async with stage(load(), FakeResolver({})) as around, wire_pair(around.poller) as (wire, far):
-        session = Broken(wire, around.services, "id")
+        session = Broken(wire, around.services, 1)
         around.services.began(session)
-        await around.services.alone(session.run)
+        await session.run()
         assert await far.hear_all() == b""
         assert not around.services.open
     assert "session.failed" in [entry["event"] for entry in around.events.entries]

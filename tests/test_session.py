@@ -3,8 +3,10 @@
 import trio
 from trio.testing import MockClock
 
+from tarpit.session import Session
+from tarpit.wire import Wire
 from tests.support.sessions import session
-from tests.support.wires import PEER
+from tests.support.wires import PEER, Surroundings, wire_pair
 
 ENVELOPE = (b"EHLO peer.example", b"MAIL FROM:<>")
 
@@ -98,3 +100,54 @@ async def test_tls_off_is_off(autojump_clock: MockClock) -> None:
         assert (await far.ask(b"STARTTLS")).startswith(b"502 ")
         await far.ask(b"QUIT")
     assert b"STARTTLS" not in backend.connections[0].received
+
+
+async def test_no_connection_free(autojump_clock: MockClock) -> None:
+    """A clean peer waits for TARPIT_BACKEND_QUEUE at most, and hears that we are busy, not broken."""
+    async with session(BACKEND_MAX="1", BACKEND_QUEUE="7s") as (first, _, around, _one):
+        await first.hear()
+        async with wire_pair(around.poller) as (wire, far):
+            began = trio.current_time()
+            around.services.nursery.start_soon(another(around, wire).run)
+            assert (await far.hear_all()).startswith(b"421 4.3.2 ")
+            assert 7 <= trio.current_time() - began < 8
+        await first.ask(b"QUIT")
+
+
+async def test_a_silent_peer_makes_room(autojump_clock: MockClock) -> None:
+    """While another waits, one that has been silent outside a transaction for 10 s hears 421 4.4.2."""
+    async with session(BACKEND_MAX="1", BACKEND_QUEUE="60s") as (silent, backend, around, _one):
+        around.services.nursery.start_soon(around.services.pool.end_idle)
+        await silent.hear()
+        await silent.ask(b"HELO peer.example")
+        began = trio.current_time()
+        async with wire_pair(around.poller) as (wire, far):
+            await trio.sleep(4)
+            around.services.nursery.start_soon(another(around, wire).run)
+            assert (await silent.hear_all()).startswith(b"421 4.4.2 ")
+            assert 10 <= trio.current_time() - began < 11
+            assert (await far.hear()).startswith(b"220 ")
+            assert [line[:4] for line in backend.connections[0].commands] == [b"HELO", b"QUIT"]
+            await far.ask(b"QUIT")
+            await far.hear_all()
+
+
+async def test_mail_that_has_begun_is_not_cut_short(autojump_clock: MockClock) -> None:
+    """However long it takes, and whoever waits."""
+    async with session(BACKEND_MAX="1", BACKEND_QUEUE="60s") as (silent, _, around, _one):
+        around.services.nursery.start_soon(around.services.pool.end_idle)
+        await silent.hear()
+        for line in ENVELOPE:
+            await silent.ask(line)
+        async with wire_pair(around.poller) as (wire, far):
+            around.services.nursery.start_soon(another(around, wire).run)
+            assert (await far.hear_all()).startswith(b"421 4.3.2 ")
+        assert await silent.ask(b"RCPT TO:<you@there.example>") == b"250 2.1.5 Ok\r\n"
+        await silent.ask(b"QUIT")
+
+
+def another(around: Surroundings, wire: Wire) -> Session:
+    """Return one more session."""
+    one = Session(wire, around.services, 2)
+    around.services.began(one)
+    return one

@@ -201,7 +201,8 @@ async def test_starttls(autojump_clock: MockClock, hold: bool) -> None:
     deny = {"DENY": PEER[0]} if hold else {}
     async with session(dict(answers), listed=True, PACE_BYTE="1ms", **deny) as (far, backend, around, _):
         for one in around.services.pool.backends:
-            one.up, one.keywords = True, (b"STARTTLS",)
+            one.keywords = (b"STARTTLS",)
+            one.marks.good()
         await begin(far)
         await far.say(b"EHLO peer.example\r\n")
         if hold:

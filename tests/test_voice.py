@@ -16,6 +16,7 @@ from tarpit.smtp.lines import LineFault
 from tarpit.smtp.replies import Reply
 from tarpit.voice import Voice, stage_of
 from tests.support.pair import Pair, drain, fill, wired
+from tests.support.wires import Paced
 
 OK: Final = Reply(250, (b"ok",))
 A_SECOND: Final = Pace(per_byte=1)
@@ -23,7 +24,7 @@ A_SECOND: Final = Pace(per_byte=1)
 
 def voice_of(pair: Pair, pace_for: Callable[[Stage], Pace], dialogue: Dialogue | None = None) -> Voice:
     """Return a voice on our end."""
-    return Voice(pair.wire, pair.wheel, dialogue or Dialogue(), pace_for=pace_for, patience=300)
+    return Voice(pair.wire, pair.wheel, dialogue or Dialogue(), pacer=Paced(pace_for), patience=300)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,18 @@ async def test_receive_in_pieces(autojump_clock: MockClock) -> None:
         assert [await pair.wire.receive(2) for _ in range(5)] == [b"ab", b"cd", b"e", b"", b""]
 
 
+async def test_peek(autojump_clock: MockClock) -> None:
+    """What was looked at is still there to be read; nothing is None, the end no bytes."""
+    async with wired() as pair:
+        assert pair.wire.peek_now(10) is None
+        await pair.far.send(b"abc")
+        assert pair.wire.peek_now(2) == b"ab"
+        assert (pair.wire.peek_now(10), pair.wire.bytes_in) == (b"abc", 0)
+        assert pair.wire.receive_now(10) == b"abc"
+        pair.far.close()
+        assert pair.wire.peek_now(10) == b""
+
+
 async def test_receive_now(autojump_clock: MockClock) -> None:
     """Asked not to wait, nothing is None, and the end is no bytes."""
     async with wired() as pair:
@@ -214,7 +226,12 @@ async def test_on_hangup(autojump_clock: MockClock) -> None:
     """A listener is told of a hang-up with nobody reading."""
     async with wired() as pair:
         heard: list[float] = []
-        pair.wire.on_hangup = lambda: heard.append(trio.current_time())
+
+        class Listener:
+            def hung_up(self) -> None:
+                heard.append(trio.current_time())
+
+        pair.wire.on_hangup = Listener()
         await trio.sleep(1)
         pair.far.shutdown(socket.SHUT_WR)
         await trio.sleep(1)

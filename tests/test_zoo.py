@@ -26,7 +26,11 @@ DEFAULTS: Final = {
     "PACE_JITTER": "0.2",
 }
 STRICTER: Final = {"PACE_BANNER": "9s", "PACE_REPLY": "9s", "PACE_DATA": "6s"}
-RESOLVER: Final = {("25.2.0.192.bl.example", "A"): found("127.0.0.2")}
+RESOLVER: Final = {
+    ("25.2.0.192.bl.example", "A"): found("127.0.0.2"),
+    ("2.0.0.127.bl.example", "A"): found("127.0.0.2"),  # what a list must list (RFC 5782 section 5)
+    ("2.0.0.127.slow.example", "A"): found("127.0.0.2"),
+}
 SLOW: Final = {"25.2.0.192.slow.example": 999.0, "25.2.0.192.in-addr.arpa": 999.0}
 FOREVER: Final = {"PACE_SESSION": "24h"}
 PATIENT: Final = [client for client in ZOO if client is not SLIMTA]
@@ -67,7 +71,7 @@ async def connected(variables: Mapping[str, str]) -> AsyncIterator[tuple[trio.So
         ):
             for server in around.services.pool.backends:
                 await probe(around.services.pool, server)  # so that EHLO has its keywords
-            session = Session(wire, around.services, "id")
+            session = Session(wire, around.services, 1)
             around.services.began(session)
             nursery.start_soon(session.run)
             yield far.stream, backend

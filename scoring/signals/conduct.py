@@ -32,6 +32,11 @@ def find_conduct(conduct: Conduct, config: Config) -> tuple[Finding, ...]:
     )
 
 
+def is_conduct(finding: Finding) -> bool:
+    """Whether *finding* is one of those that `find_conduct` returns."""
+    return finding.signal == "pregreet" or finding.signal.startswith("conduct:")
+
+
 def _result(points: float) -> Result:
     if points > 0:
         return Result.FAIL

@@ -98,7 +98,7 @@ def _judge_answers(name: str, answers: Sequence[Answer], config: Config) -> Find
     if Status.FOUND in seen:
         return Finding("helo", Result.PASS, 0.0, f"{name} exists", life=life, age=age)
     if Status.UNKNOWN in seen:
-        return Finding("helo", Result.NO_OPINION, 0.0, f"{name} could not be looked up in time", age=age)
+        return Finding("helo", Result.NO_OPINION, 0.0, f"{name} could not be looked up", age=age)
     return _lying(("helo-unresolvable", "does not exist"), name, config, life=life, age=age)
 
 

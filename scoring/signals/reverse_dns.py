@@ -29,15 +29,18 @@ NO_NAME: Final = HostName(None, HostState.NONE)
 async def check_host(
     resolver: Lookup, address: Address, config: Config, *, until: float
 ) -> tuple[HostName, Finding]:
-    """Return the first name of *address* that leads back to it, and the finding `rdns`."""
+    """Return the best name of *address* that leads back to it, and the finding `rdns`."""
     pointer = await resolver.query(address.reverse_pointer, "PTR", until=until)
     names = [name for name in pointer.names if HOST_NAME.fullmatch(name)][:MOST_NAMES]
     kind = "A" if address.version == 4 else "AAAA"
     forward = await _forward(resolver, names, kind, until=until)
-    host = _confirmed(address, pointer, forward)
+    host = _confirmed(address, pointer, forward, config)
     answers = (pointer, *forward.values())
     life, age = min(answer.life for answer in answers), max(answer.age for answer in answers)
-    return host, replace(judge_host(host, address, config), life=life, age=age)
+    finding = replace(judge_host(host, address, config), life=life, age=age)
+    if any(answer.status is Status.UNKNOWN for answer in answers):
+        finding = replace(finding, points=0.0)  # it may have a better name
+    return host, finding
 
 
 def judge_host(host: HostName, address: Address, config: Config) -> Finding:
@@ -55,14 +58,21 @@ def judge_host(host: HostName, address: Address, config: Config) -> Finding:
         case HostState.NONE:
             return Finding("rdns", Result.NONE, config.weight("no-rdns"), "the address has no name")
         case HostState.UNKNOWN:  # pragma: no branch - the last of three
-            return Finding("rdns", Result.NO_OPINION, 0.0, "the name could not be looked up in time")
+            return Finding("rdns", Result.NO_OPINION, 0.0, "the name could not be looked up")
 
 
-def _confirmed(address: Address, pointer: Answer, forward: dict[str, Answer]) -> HostName:
-    """Return the name among those of *forward*, in their order, that leads back to *address*."""
-    for name, answer in forward.items():
-        if any(to_address(found) == address for found in answer.addresses):
-            return HostName(name.lower(), HostState.CONFIRMED)
+def _confirmed(address: Address, pointer: Answer, forward: dict[str, Answer], config: Config) -> HostName:
+    """Return the best name among those of *forward* that lead back to *address*: allowed, or not generic."""
+    confirmed = [
+        name
+        for name, answer in forward.items()
+        if any(to_address(found) == address for found in answer.addresses)
+    ]
+    if confirmed:
+        best = min(
+            confirmed, key=lambda name: (not config.allows(name), why_generic(name, address) is not None)
+        )
+        return HostName(best.lower(), HostState.CONFIRMED)
     if any(answer.status is Status.UNKNOWN for answer in (pointer, *forward.values())):
         return UNKNOWN_HOST
     return HostName(None, HostState.NONE, next(iter(forward)).lower()) if forward else NO_NAME

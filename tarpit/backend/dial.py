@@ -1,4 +1,7 @@
-"""A fresh connection to one backend, introduced: connect, banner, and who the peer is.
+"""A fresh connection to one backend, introduced: connect, banner, TLS, and who the peer is.
+
+TLS comes before XCLIENT: a backend may forget who the peer is when TLS begins (RFC 3207 section 4.2). A PROXY
+header comes before everything. Bytes behind the 220 to STARTTLS are an attack, and the backend is not used.
 
 Every failure is `BackendUnavailable`. Which backend, and whether there is a slot, is `pool`; what an
 introduction consists of is `introduce`.
@@ -7,15 +10,23 @@ introduction consists of is `introduce`.
 import contextlib
 import errno
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import trio
 
-from tarpit.backend.introduce import Introduction, proxy_v2_header, xclient_commands
+from tarpit.backend.introduce import Introduction, proxy_v1_header, proxy_v2_header, xclient_commands
+from tarpit.backend.places import Place, Places
+from tarpit.choices import BackendTls
 from tarpit.errors import BackendUnavailable
+from tarpit.handshake import Handshakes
 from tarpit.poller import Poller
 from tarpit.smtp.replies import ReceivedReply, ReplyFault, ReplyReader
+from tarpit.tls import Trust
 from tarpit.wire import Wire
+
+PROXY_HEADERS: Final = {"proxy-v1": proxy_v1_header, "proxy-v2": proxy_v2_header}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +37,29 @@ class Dialling:
     connect: float
     banner: float
     reply: float
+    handshakes: Handshakes | None = None  # both or neither: without them there is no TLS to a backend
+    trust: Trust | None = None
+
+
+class NoTls(BackendUnavailable):
+    """The backend does not speak TLS, or not in a way that we may believe."""
+
+
+class Unwelcome(BackendUnavailable):
+    """The backend failed us when it knew who the peer was: it may have meant the peer, and be well."""
 
 
 class Line:
     """A connection to a backend, with its last greeting."""
 
-    __slots__ = ("_dialling", "_replies", "banner", "wire")
+    __slots__ = ("_dialling", "_replies", "banner", "plain_because", "wire")
 
     def __init__(self, wire: Wire, dialling: Dialling) -> None:
         self.wire = wire
         self._dialling = dialling
         self._replies = ReplyReader()
         self.banner = b""
+        self.plain_because = ""  # why there is no TLS, where it was wanted
 
     async def ask(self, command: bytes) -> ReceivedReply:
         """Send a command line and return the reply. Nothing may have come before it was asked for."""
@@ -72,58 +94,126 @@ class Line:
         """Say EHLO under our own name."""
         return await self.ask(f"EHLO {self._dialling.hostname}\r\n".encode("ascii", "replace"))
 
+    async def secure(self, host: str, tls: BackendTls) -> None:
+        """Go on inside TLS; where *tls* is `may`, only if the backend has it. Raises `NoTls`."""
+        handshakes, trust = self._dialling.handshakes, self._dialling.trust
+        assert handshakes is not None
+        assert trust is not None
+        required = tls is BackendTls.REQUIRE
+        if why := await self._without_tls():
+            if required:
+                raise NoTls(why)
+            self.plain_because = why
+            return
+        self.check_silent()
+        try:
+            await handshakes.make(self.wire, trust.require if required else trust.may, host)
+        except BackendUnavailable as failed:
+            raise NoTls(str(failed)) from None
+
+    async def _without_tls(self) -> str:
+        """Ask for TLS, and return why there is none, or ""."""
+        if b"STARTTLS" not in keywords_of(_accepted(await self.hello(), "EHLO")):
+            return "does not offer STARTTLS"
+        reply = await self.ask(b"STARTTLS\r\n")
+        return "" if reply.code == 220 else f"refused us at STARTTLS: {_said(reply)}"
+
     async def quit(self) -> None:
         """End in order, waiting a second at most; then close."""
         with trio.move_on_after(1, shield=True):
-            with contextlib.suppress(BackendUnavailable):
+            with contextlib.suppress(BackendUnavailable, OSError):
                 await self.ask(b"QUIT\r\n")
+                if self.wire.sealed is not None:
+                    self.wire.sealed.shutdown(socket.SHUT_WR)
         self.wire.close()
 
 
-async def dial(poller: Poller, host: str, port: int, dialling: Dialling) -> Line:
-    """Connect to *host* and *port*. The banner has not been read yet."""
-    try:
-        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise BackendUnavailable(f"{host} is not known: {error.strerror}") from None
-    family, kind, proto, _, address = found[0]
-    sock = socket.socket(family, kind, proto)
+async def dial(poller: Poller, places: Places, dialling: Dialling) -> Line:
+    """Connect to the next of *places* that can be connected to. The banner has not been read yet."""
+    if not places.places:
+        await places.look_up()  # nobody has done so yet: afterwards it is done beside the sessions
+    lost = BackendUnavailable(f"{places.host} is not known: {places.trouble}")
+    until, left = trio.current_time() + dialling.connect, places.in_turn()
+    while left:
+        place, now = left.pop(0), trio.current_time()
+        try:
+            return Line(await _connected(poller, place, now + (until - now) / (len(left) + 1)), dialling)
+        except BackendUnavailable as failed:
+            places.failed(place)
+            lost = failed
+    raise lost
+
+
+async def _connected(poller: Poller, place: Place, until: float) -> Wire:
+    sock = socket.socket(place.family, socket.SOCK_STREAM)
     sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    error_number = sock.connect_ex(address)
+    error_number = sock.connect_ex(place.address)
     if error_number not in {0, errno.EINPROGRESS}:
         sock.close()
+        host, port = place.address[:2]
         raise BackendUnavailable(f"{host}:{port}: {errno.errorcode.get(error_number, error_number)}")
     wire = Wire(poller, sock, gone=BackendUnavailable, silent=BackendUnavailable)
     try:
-        await wire.connected(trio.current_time() + dialling.connect)
+        await wire.connected(until)
     except BaseException:
         wire.close()
         raise
-    return Line(wire, dialling)
+    return wire
 
 
-async def greet(line: Line, introduction: Introduction, how: str, *, ours: tuple[str, int]) -> None:
-    """Read the banner and introduce the peer in the way *how* (`off`, `xclient`, `proxy-v2`).
+async def greet(
+    line: Line,
+    introduction: Introduction,
+    how: str,
+    *,
+    ours: tuple[str, int],
+    host: str = "",
+    tls: BackendTls = BackendTls.OFF,
+) -> None:
+    """Read the banner, begin TLS with *host*, introduce the peer in the way *how*, a value of `Introduce`.
 
     `line.banner` is then what the peer may be shown. A backend that does not take the introduction is
-    not used: under our own address it would trust a stranger.
+    not used: under our own address it would trust a stranger. Raises `Unwelcome` for what may be meant for
+    the peer, and plain `BackendUnavailable` for what cannot be.
     """
-    if how == "proxy-v2":
-        header = proxy_v2_header((str(introduction.address), introduction.port), ours)
+    if header_for := PROXY_HEADERS.get(how):
+        header = header_for((str(introduction.address), introduction.port), ours)
         await line.wire.send_all(header, trio.current_time() + line._dialling.reply)  # noqa: SLF001
-    line.banner = _accepted(await line.reply(line._dialling.banner), "its banner").raw  # noqa: SLF001
+    with _named() if header_for else contextlib.nullcontext():
+        line.banner = _accepted(await line.reply(line._dialling.banner), "its banner").raw  # noqa: SLF001
+    if tls is not BackendTls.OFF:
+        await line.secure(host, tls)
     if how == "xclient":
         ehlo = _accepted(await line.hello(), "EHLO")
-        for command in xclient_commands(introduction, _xclient_attributes(ehlo)):
-            line.banner = _accepted(await line.ask(command), "XCLIENT").raw
+        commands = xclient_commands(introduction, _xclient_attributes(ehlo))
+        with _named():
+            for command in commands:
+                line.banner = _accepted(await line.ask(command), "XCLIENT").raw
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """Take what goes wrong in here for an answer to the peer, who has been named."""
+    try:
+        yield
+    except BackendUnavailable as lost:
+        raise Unwelcome(str(lost)) from None
 
 
 def _accepted(reply: ReceivedReply, what: str) -> ReceivedReply:
     if reply.code // 100 != 2:
-        said = reply.raw[:100].decode("ascii", "replace").strip()
-        raise BackendUnavailable(f"refused us at {what}: {said}")
+        raise BackendUnavailable(f"refused us at {what}: {_said(reply)}")
     return reply
+
+
+def _said(reply: ReceivedReply) -> str:
+    return reply.raw[:100].decode("ascii", "replace").strip()
+
+
+def keywords_of(ehlo: ReceivedReply) -> frozenset[bytes]:
+    """Return the bare keywords of a reply to EHLO, in capitals."""
+    return frozenset(line.partition(b" ")[0].upper() for line in ehlo.lines[1:])
 
 
 def _xclient_attributes(ehlo: ReceivedReply) -> frozenset[str]:

@@ -11,6 +11,7 @@ finds out what it is like, and gives them back. Rejected: calling it up because 
 taken before the dial, and a backend that swallows every SYN is full, too.
 """
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,16 +22,19 @@ from typing import Final
 import trio
 
 from scoring.verdict import HostName, HostState
-from tarpit.backend.dial import Line
+from tarpit.backend.dial import Line, keywords_of
 from tarpit.backend.introduce import Introduction
-from tarpit.backend.pool import Backend, NoSlot, Pool, connect
+from tarpit.backend.pool import NoSlot, Pool, connect
+from tarpit.backend.server import Backend
 from tarpit.backend.slots import Purpose
+from tarpit.choices import BackendTls
 from tarpit.errors import BackendUnavailable
 from tarpit.smtp.keywords import offered
 from tarpit.smtp.replies import ReceivedReply
 
 STRANGER: Final = Introduction(ip_address("192.0.2.1"), 25, HostName(None, HostState.NONE))
 NEXT_HOP: Final = ("192.0.2.2", 25)  # where it says it has connected to
+INTRODUCING: Final = frozenset({b"XCLIENT", b"XFORWARD"})  # what names a peer to Postfix
 PATIENCE: Final = 1.0  # seconds for a slot: the next probe comes soon
 STRANGER_HELO: Final = b"EHLO stranger.invalid\r\n"
 
@@ -52,20 +56,22 @@ class RelayAnswer:
 
 
 async def probe(pool: Pool, backend: Backend) -> str:
-    """Ask a backend for its keywords and note whether it is up. Return the reason when it is not, else "".
+    """Ask a backend for its keywords and note whether it has answered. Return why not, or "".
 
     Without a slot nothing is noted, and the reason is that one.
     """
+    began = trio.current_time()
     try:
         async with _stranger(pool, backend) as line:
             ehlo = await line.hello()
     except NoSlot as full:
         return str(full)
     except BackendUnavailable as unavailable:
-        backend.up = False
+        backend.marks.bad(str(unavailable))
         return str(unavailable)
-    backend.up = True
+    backend.probe_seconds = trio.current_time() - began
     backend.keywords = offered(ehlo, starttls=True)
+    backend.marks.good()
     return ""
 
 
@@ -76,6 +82,21 @@ async def test_relay(pool: Pool, backend: Backend, recipient: str) -> RelayAnswe
             return await _try(line, recipient)
     except BackendUnavailable as unavailable:
         return RelayAnswer(Relays.UNKNOWN, str(unavailable))
+
+
+async def exposure(pool: Pool, backend: Backend) -> frozenset[bytes]:
+    """Return which of XCLIENT and XFORWARD are offered to our address, in the open or inside TLS.
+
+    Where STARTTLS is passed on, a peer could use them unseen. Empty, too, where nothing can be asked.
+    """
+    words = frozenset[bytes]()
+    with contextlib.suppress(BackendUnavailable):
+        async with _stranger(pool, backend) as line:
+            words = keywords_of(await line.hello())
+            if b"STARTTLS" in words and pool.dialling.trust is not None:
+                await line.secure(backend.address.host, BackendTls.MAY)
+                words |= keywords_of(await line.hello())
+    return words & INTRODUCING
 
 
 @asynccontextmanager

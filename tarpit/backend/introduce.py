@@ -1,12 +1,12 @@
-"""How a backend is told who the peer really is: XCLIENT commands, or a PROXY protocol v2 header.
+"""How a backend is told who the peer really is: XCLIENT commands, or a PROXY header, version 1 or 2.
 
 The one idea: both are made from values, never from a peer's raw text, and every value is encoded, so
 a hostile HELO name or PTR record cannot end a line or add an attribute. XCLIENT may take several
 commands; HELO and PROTO go first and ADDR last, because a backend looks up the right to say XCLIENT
 again once the address is the peer's.
 
-Sources: Postfix's XCLIENT_README, RFC 3461 section 4 (xtext), HAProxy's proxy-protocol.txt section 2.2.
-Sending it and reading the replies is `dial`.
+Sources: Postfix's XCLIENT_README, RFC 3461 section 4 (xtext), HAProxy's proxy-protocol.txt sections 2.1, 2.2.
+Sending it and reading the replies is `dial`; the headers that load balancers send to us, `tarpit.proxied`.
 """
 
 import re
@@ -57,6 +57,17 @@ def xclient_commands(introduction: Introduction, offered: frozenset[str]) -> tup
         )
     attributes = [f"{name}={value}" for name, value in _attributes(introduction) if name in offered]
     return tuple(f"XCLIENT {line}\r\n".encode("ascii") for line in _packed(attributes))
+
+
+def proxy_v1_header(source: tuple[str, int], destination: tuple[str, int]) -> bytes:
+    """Return the PROXY protocol v1 header for a connection from *source* to *destination*.
+
+    Where the two differ in family, the IPv4 one is written as a mapped address, as in version 2.
+    """
+    ends = to_address(source[0]), to_address(destination[0])
+    family = 6 if any(end.version == 6 for end in ends) else 4
+    addresses = " ".join(f"::ffff:{end}" if end.version < family else str(end) for end in ends)
+    return f"PROXY TCP{family} {addresses} {source[1]} {destination[1]}\r\n".encode("ascii")
 
 
 def proxy_v2_header(source: tuple[str, int], destination: tuple[str, int]) -> bytes:

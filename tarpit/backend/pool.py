@@ -1,21 +1,28 @@
 """The backends, and connections lent from them: never one more than a backend's cap.
 
 A slot is taken before dialling and given back when the connection is closed. Whoever finds none waits
-in line, at most `queue` seconds, and then hears 421 or 451. The least busy usable backend is taken, by
-weight. A connection is always fresh: rejected was a stock of used ones that are cleaned with RSET (Postfix
-looks up the right to XCLIENT again after the first, and counts errors over all of a connection).
+its turn, at most `queue` seconds, and then hears 421 or 451; where no backend is up it hears so at once. A
+backend that cannot be reached is noted for it, and the next one is tried before the peer hears of it.
 
-Who waits for what is `slots`; probing is `health`; the connection itself is `dial`.
+A connection is always fresh: rejected was a stock of used ones that are cleaned with RSET (Postfix looks up
+the right to XCLIENT again after the first, and counts errors over all of a connection).
+
+Who waits for what is `slots`, which backend is taken `balance`; probing is `health`, the connection `dial`.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 
 import trio
 
-from tarpit.backend.dial import Dialling, Line, dial, greet
+from tarpit.backend.balance import balancer
+from tarpit.backend.dial import Dialling, Line, NoTls, Unwelcome, dial, greet
+from tarpit.backend.idle import Sitter
 from tarpit.backend.introduce import Introduction
-from tarpit.backend.slots import Purpose, Queue, Slots
+from tarpit.backend.server import Backend
+from tarpit.backend.slots import Purpose, Queue
+from tarpit.caps import keys_of
+from tarpit.choices import BackendTls, Balance
 from tarpit.destinations import BackendAddress
 from tarpit.errors import BackendUnavailable
 from tarpit.poller import Poller
@@ -29,47 +36,31 @@ class NoSlot(BackendUnavailable):
 class Unreached(BackendUnavailable):
     """A backend could not be connected to, or did not take the introduction."""
 
-    def __init__(self, backend: "Backend", why: str) -> None:
+    def __init__(self, backend: Backend, why: str) -> None:
         self.backend = backend
         super().__init__(why)
-
-
-class Backend:
-    """One backend: what is known of it, and its slots."""
-
-    def __init__(self, address: BackendAddress, *, checks: int | None = None) -> None:
-        self.address = address
-        self.name = address.name
-        self.slots = Slots(address, share=checks)
-        self.keywords: tuple[bytes, ...] = ()  # what a suspect may be shown; none before a probe succeeded
-        self.up: bool | None = None  # None: not probed yet
-        self.open_relay = False  # it would relay for everybody who comes through us
-        self.held_seconds = 0.0  # of all connections lent so far, from the dial to the end
-        self.untested = False  # the relay test is still to come: not used before
-
-    @property
-    def usable(self) -> bool:
-        """Whether mail may go there, up or not."""
-        return not (self.open_relay or self.untested)
-
-    @property
-    def busy(self) -> float:
-        """Connections per weight."""
-        return self.slots.busy
 
 
 class Loan:
     """A fresh, introduced connection, and its slot until it is over. End it by `quit`, `close` or `abort`."""
 
-    __slots__ = ("_purpose", "_queue", "_returned", "backend", "began", "line")
+    __slots__ = ("_network", "_purpose", "_queue", "_returned", "_sitter", "backend", "began", "line")
 
-    def __init__(self, backend: Backend, line: Line, queue: Queue, purpose: Purpose, *, began: float) -> None:
+    def __init__(
+        self, backend: Backend, line: Line, queue: Queue, purpose: Purpose, network: bytes, *, began: float
+    ) -> None:
         self.backend = backend
         self.line = line
         self.began = began
         self._queue = queue
         self._purpose = purpose
+        self._network = network
+        self._sitter = Sitter(backend.slots.idlers, network)
         self._returned = False
+
+    def idle(self, end: Callable[[], None]) -> AbstractContextManager[None]:
+        """`with`: the peer is waited for, outside a transaction. *end* is called if others want the slot."""
+        return self._sitter.waiting(end)
 
     async def quit(self) -> None:
         """End in order: the backend is told, and given a second to answer. Nothing, if it is over."""
@@ -93,11 +84,12 @@ class Loan:
         if not self._returned:
             self._returned = True
             self.backend.held_seconds += trio.current_time() - self.began
-            self._queue.give_back(self.backend.slots, self._purpose)
+            self._sitter.gone()
+            self._queue.give_back(self.backend.slots, self._purpose, self._network)
 
 
 class Pool:
-    """All backends of this server."""
+    """All backends of this server. *tell* is called with each that has gone up or down."""
 
     def __init__(
         self,
@@ -108,11 +100,17 @@ class Pool:
         queue: float,
         checks: int | None = None,
         largest: int | None = None,
+        balance: Balance = Balance.LEAST,
+        rise: int = 1,
+        fall: int = 1,
+        tell: Callable[[Backend], None] = lambda _: None,
     ) -> None:
-        self.backends = tuple(Backend(address, checks=checks) for address in backends)
+        self.backends = tuple(
+            Backend(address, checks=checks, rise=rise, fall=fall, tell=tell) for address in backends
+        )
         self.poller = poller
         self.dialling = dialling
-        self.queue = Queue()
+        self.queue = Queue(balancer(balance))
         self._patience = queue  # seconds in line
         self._largest = largest  # bytes of a suspect's message that we could keep
 
@@ -122,17 +120,18 @@ class Pool:
         shown = [backend.keywords for backend in self.backends if backend.up and backend.usable]
         return common(shown, largest=self._largest)
 
+    async def end_idle(self) -> None:
+        """End joined sessions that are silent for too long while others wait for their slots. For ever."""
+        await self.queue.end_idle([backend.slots for backend in self.backends])
+
     @asynccontextmanager
     async def joined(
         self, introduction: Introduction, *, ours: tuple[str, int], purpose: Purpose = Purpose.JOIN
-    ) -> AsyncIterator[tuple[Backend, Line]]:
-        """Yield a backend and a fresh, introduced connection to it; it is closed afterwards.
-
-        Raises `BackendUnavailable` when no slot came free in time, or the backend cannot be used.
-        """
+    ) -> AsyncIterator[Loan]:
+        """Yield a fresh, introduced connection; it is closed afterwards. Raises as `borrow` does."""
         loan = await self.borrow(introduction, ours=ours, purpose=purpose)
         try:
-            yield loan.backend, loan.line
+            yield loan
         finally:
             loan.close()
 
@@ -146,25 +145,39 @@ class Pool:
     ) -> Loan:
         """Return a fresh, introduced connection, not to the backend *avoid* if there is another.
 
-        Raises `NoSlot` when none came free in time, `Unreached` when the one that was taken cannot be used,
-        and a plain `BackendUnavailable` when none may be.
+        One that cannot be used is passed over, as long as there is another. Raises `NoSlot` when none came
+        free in time, `Unreached` when none that is up can be used, and a plain `BackendUnavailable` when none
+        may be, or is up.
         """
-        backend = await self._slot(self._candidates(avoid), purpose)
-        began = trio.current_time()
-        try:
-            line = await connect(self, backend, introduction, ours)
-        except BackendUnavailable as lost:
-            self.queue.give_back(backend.slots, purpose)
-            raise Unreached(backend, str(lost)) from None
-        except BaseException:
-            self.queue.give_back(backend.slots, purpose)
-            raise
-        return Loan(backend, line, self.queue, purpose, began=began)
+        network = keys_of(str(introduction.address))[1]
+        until = trio.current_time() + self._patience
+        candidates, failed = self._candidates(avoid), [avoid]
+        while True:
+            backend = await self._slot(candidates, purpose, network, until)
+            began = trio.current_time()
+            try:
+                line = await connect(self, backend, introduction, ours)
+            except BackendUnavailable as lost:
+                self._lost(backend, lost)
+                self.queue.give_back(backend.slots, purpose, network)
+                failed.append(backend)
+                candidates = self._others(failed)
+                if not candidates:
+                    raise Unreached(backend, str(lost)) from None
+            except BaseException:
+                self.queue.give_back(backend.slots, purpose, network)
+                raise
+            else:
+                if backend.up:  # only probes raise one that is down: it may relay for everybody by now
+                    backend.marks.good()
+                return Loan(backend, line, self.queue, purpose, network, began=began)
 
-    async def _slot(self, candidates: Sequence[Backend], purpose: Purpose) -> Backend:
+    async def _slot(
+        self, candidates: Sequence[Backend], purpose: Purpose, network: bytes, until: float
+    ) -> Backend:
         slots = None
-        with trio.move_on_after(self._patience):
-            slots = await self.queue.take([backend.slots for backend in candidates], purpose)
+        with trio.move_on_at(until):
+            slots = await self.queue.take([backend.slots for backend in candidates], purpose, network)
         if slots is None:
             raise NoSlot("all its connections are in use (TARPIT_BACKEND_MAX)")
         return next(backend for backend in candidates if backend.slots is slots)
@@ -173,16 +186,49 @@ class Pool:
         usable = [backend for backend in self.backends if backend.usable]
         if not usable:
             raise BackendUnavailable("relays for everybody, or was not tested yet (TARPIT_RELAY_TEST)")
-        alive = [backend for backend in usable if backend.up is not False] or usable
+        alive = [backend for backend in usable if backend.up is not False]
+        if not alive:
+            raise BackendUnavailable(f"no backend is up: {usable[0].marks.reason}")
         return [backend for backend in alive if backend is not avoid] or alive
+
+    def _others(self, failed: Collection[Backend | None]) -> Sequence[Backend]:
+        return [
+            backend
+            for backend in self.backends
+            if backend.usable and backend.up is not False and backend not in failed
+        ]
+
+    def _lost(self, backend: Backend, lost: BackendUnavailable) -> None:
+        """Note that *backend* could not be used, unless it may have meant the peer; have it probed soon."""
+        if backend.up and not isinstance(lost, Unwelcome):
+            backend.marks.bad(str(lost))
+            backend.probe_wanted.ring()
 
 
 async def connect(pool: Pool, backend: Backend, introduction: Introduction, ours: tuple[str, int]) -> Line:
-    """Dial *backend* and introduce the peer. No slot is taken here."""
-    address = backend.address
-    line = await dial(pool.poller, address.host, address.port, pool.dialling)
+    """Dial *backend* and introduce the peer. No slot is taken here.
+
+    Where TLS is wanted and need not be, and cannot be had, the connection is plain, and the backend says why.
+    """
+    tls = backend.address.tls
     try:
-        await greet(line, introduction, str(address.introduce), ours=ours)
+        line = await _connect(pool, backend, introduction, ours, tls)
+    except NoTls as failed:
+        if tls is not BackendTls.MAY:
+            raise
+        line = await _connect(pool, backend, introduction, ours, BackendTls.OFF)
+        line.plain_because = str(failed)
+    backend.plain_because = line.plain_because
+    return line
+
+
+async def _connect(
+    pool: Pool, backend: Backend, introduction: Introduction, ours: tuple[str, int], tls: BackendTls
+) -> Line:
+    address = backend.address
+    line = await dial(pool.poller, backend.places, pool.dialling)
+    try:
+        await greet(line, introduction, str(address.introduce), ours=ours, host=address.host, tls=tls)
     except BaseException:
         line.wire.close()
         raise

@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -20,18 +21,23 @@ import typer
 
 from scoring.resolve import Resolver
 from scoring.testpoints import Health
-from tarpit.choices import Introduce, TlsMode
+from tarpit.choices import BackendTls, Introduce, TlsMode
 from tarpit.cli import zone
 from tarpit.cli.options import EnvFile, Json
 from tarpit.defaults import SPARE_DESCRIPTORS, descriptor_limit
 from tarpit.destinations import BackendAddress
+from tarpit.errors import SettingsError
 from tarpit.observe.log import safe
 from tarpit.settings import Settings, load
+from tarpit.tls import DAY, SOON, Certificate, Trust
 from tarpit.units import Address, format_address
 
 LONGEST_BANNER: Final = 4096
 # PROXY protocol v2, command LOCAL: a connection of our own, for nobody
-PROXY_LOCAL: Final = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
+PROXY_OURSELVES: Final = {  # a PROXY header that names nobody
+    Introduce.PROXY_V1: b"PROXY UNKNOWN\r\n",
+    Introduce.PROXY_V2: b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+}
 
 
 class State(StrEnum):
@@ -95,10 +101,42 @@ def look_at_settings(settings: Settings) -> list[Check]:
     checks += [
         Check(name, State.WARN, "is not in this version yet and has no effect") for name in settings.pending()
     ]
-    if settings.tls is not TlsMode.OFF:
-        seen = "passed through: behind it there is no SPF, and no recipient or message is seen"
-        checks.append(Check("STARTTLS", State.WARN, f"{seen}. TARPIT_TLS=off hides it"))
+    return checks + look_at_tls(settings)
+
+
+def look_at_tls(settings: Settings) -> list[Check]:
+    """Return what is to be said of our certificate, or of being blind, and of whom backends are known by."""
+    checks = []
+    if settings.starttls is TlsMode.PASS:
+        blind = (
+            "passed through: behind it there is no SPF, no recipient or message is seen, nothing is slowed"
+        )
+        checks.append(Check("STARTTLS", State.WARN, f"{blind}. Better end it here (TARPIT_TLS_CERT, _KEY)"))
+    if settings.starttls is TlsMode.TERMINATE and settings.tls_cert and settings.tls_key:
+        try:
+            certificate = Certificate.load(settings.tls_cert, settings.tls_key)
+        except SettingsError as wrong:
+            checks += [Check(fault.name, State.FAIL, fault.message) for fault in wrong.faults]
+        else:
+            checks.append(judge_certificate(certificate, settings.hostname))
+    required = any(backend.tls is BackendTls.REQUIRE for backend in settings.backends)
+    try:
+        Trust(settings.backend_ca, required=required)
+    except SettingsError as wrong:
+        checks += [Check(fault.name, State.FAIL, fault.message) for fault in wrong.faults]
     return checks
+
+
+def judge_certificate(certificate: Certificate, hostname: str) -> Check:
+    """Return whether a certificate is for us, and for how long."""
+    days = (certificate.ends - time.time()) / DAY
+    found = f"for {safe(' '.join(certificate.names), 200)}, {days:.0f} days"
+    if days < SOON:
+        return Check("STARTTLS", State.WARN, f"{found}: renew it, then `kill -HUP`")
+    if hostname not in certificate.names:
+        hint = f"TARPIT_HOSTNAME, {hostname}, is not in it: is the name in your MX record?"
+        return Check("STARTTLS", State.WARN, f"{found}; {hint}")
+    return Check("STARTTLS", State.OK, found)
 
 
 def look_at_port(address: Address) -> Check:
@@ -170,8 +208,8 @@ def _reason(error: BaseException) -> str:
 
 
 async def _greeting(stream: trio.SocketStream, backend: BackendAddress) -> bytes:
-    if backend.introduce is Introduce.PROXY_V2:
-        await stream.send_all(PROXY_LOCAL)
+    if header := PROXY_OURSELVES.get(backend.introduce):
+        await stream.send_all(header)
     heard = b""
     while b"\n" not in heard and len(heard) < LONGEST_BANNER and (more := await stream.receive_some(1024)):
         heard += more

@@ -153,6 +153,7 @@ def settings_for(environ: Mapping[str, str], *, door: Place, backend: Place, nam
         "TARPIT_DNS_SERVERS": place(names),
         "TARPIT_HOSTNAME": "tarpit.demo.test",
         "TARPIT_ALLOW": "none",
+        "TARPIT_TLS": "off",
         "TARPIT_DNSBL_ZONES": f"{zone.DNSBL}=127.0.0.2*4",
         "TARPIT_MAX_SESSIONS": "200",
     }

@@ -1,11 +1,11 @@
-"""`python -m tarpit.observe` prints docs/events.md, made of the functions in `tarpit.observe.events`."""
+"""`python -m tarpit.observe` prints docs/events.md, made of the functions in `events` and `tls` beside it."""
 
 import inspect
 import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from tarpit.observe import events
+from tarpit.observe import events, tls
 
 INTRODUCTION = """\
 # Events
@@ -24,15 +24,13 @@ def main() -> None:
 
 
 def functions() -> list[Callable[..., None]]:
-    """Return the functions that are events, in the order of the file."""
-    found = [
+    """Return the functions that are events, in the order of the files."""
+    return [
         function
-        for name, function in vars(events).items()
-        if inspect.isfunction(function)
-        and function.__module__ == events.__name__
-        and not name.startswith("_")
+        for page in (events, tls)
+        for name, function in vars(page).items()
+        if inspect.isfunction(function) and function.__module__ == page.__name__ and not name.startswith("_")
     ]
-    return sorted(found, key=lambda function: function.__code__.co_firstlineno)
 
 
 def name_of(function: Callable[..., None]) -> str:

@@ -96,6 +96,17 @@ def sessions_full(
     log.warning("sessions.full", peer=peer, limit=limit, sessions=sessions, refused=refused)
 
 
+def header_refused(
+    log: Log,
+    *,
+    proxy: Annotated[str, "address of the last such proxy, in TARPIT_PROXY_FROM"],
+    reason: Annotated[str, "what was wrong with its header"],
+    refused: Annotated[int, "connections that were closed so since the last such line"],
+) -> Warn:
+    """A trusted proxy sent no sound PROXY header, and was closed without a word. A line in 10 s."""
+    log.warning("header.refused", proxy=proxy, reason=reason, refused=refused)
+
+
 def accept_backoff(
     log: Log,
     *,
@@ -252,6 +263,9 @@ def session_closed(
     bytes_from_peer: Annotated[int, "bytes"] = 0,
     bytes_to_peer: Annotated[int, "bytes"] = 0,
     blind: Annotated[bool, "whether STARTTLS was passed through: from there on we saw nothing"] = False,
+    tls: Annotated[str, "version of TLS that ended with us, as `TLSv1.3`; empty without"] = "",
+    cipher: Annotated[str, "its cipher suite"] = "",
+    tls_failure: Annotated[str, "why a handshake came to nothing"] = "",
     errors: Annotated[Iterable[str], "what went wrong on our side: broken DNSBL zones, a backend"] = (),
 ) -> Info:
     """One connection is over, however it ended. Each has exactly one of these: the whole story."""
@@ -284,6 +298,9 @@ def session_closed(
         bytes_from_peer=bytes_from_peer,
         bytes_to_peer=bytes_to_peer,
         blind=blind,
+        tls=tls,
+        cipher=cipher,
+        tls_failure=safe(tls_failure),
         errors=[safe(error, 200) for error in errors],
     )
 

@@ -1,22 +1,30 @@
 """How events are written: JSON lines off a terminal, text on one. And `safe`, for what a stranger has said.
 
+`safe` is called where an event is written (`events`). Behind it every string of every event is looked at
+once more before it becomes a line: what is not printable ASCII is escaped all the same, and what is endless
+is cut, the text of an exception too. So a caller that forgot can make a line ugly, and no more.
+
 `configure` returns the logger that everything is bound from. Nothing global is set up, and no context
 variables are merged: a session binds its id once and keeps its logger (a filtered debug event costs 0.1 µs).
 
 Not here: which events there are (`tarpit.observe.events`).
 """
 
+import re
 import sys
+from io import StringIO
 from typing import Final, TextIO
 
 import orjson
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor, WrappedLogger
 
 from tarpit.choices import LogFormat, LogLevel
 
 LIMIT: Final = 100
 CUT: Final = "..."
+ENDLESS: Final = 2000  # characters of a field, of a line of a traceback
+_UNPRINTABLE: Final = re.compile(r"[^ -~]")
 
 
 def safe(text: str | bytes, limit: int = LIMIT) -> str:
@@ -59,6 +67,7 @@ def _json() -> list[Processor]:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.ExceptionRenderer(),
+        _defuse,
         _render_json,
     ]
 
@@ -67,10 +76,50 @@ def _text(*, colors: bool) -> list[Processor]:
     return [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        _defuse,
         structlog.dev.ConsoleRenderer(
-            colors=colors, exception_formatter=structlog.dev.plain_traceback, pad_event_to=24
+            colors=colors, exception_formatter=_indented_traceback, pad_event_to=24
         ),
     ]
+
+
+def _defuse(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what nobody has escaped yet; what is harmless already stays as it is."""
+    harmless = {field: _harmless(value) for field, value in event.items()}
+    if isinstance(traceback := event.get("exception"), str):
+        harmless["exception"] = "\n".join(
+            map(_one_line, traceback.split("\n"))
+        )  # one line all the same in JSON
+    return harmless
+
+
+def _harmless(value: object) -> object:
+    match value:
+        case str():
+            return _one_line(value)
+        case dict():
+            return {key: _harmless(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_harmless(one) for one in value]
+    return value
+
+
+def _one_line(text: str) -> str:
+    if len(text) <= ENDLESS and text.isascii() and text.isprintable():
+        return text
+    escaped = _UNPRINTABLE.sub(_escaped_character, text[:ENDLESS])
+    return escaped if len(escaped) <= ENDLESS else escaped[:ENDLESS] + CUT
+
+
+def _escaped_character(match: re.Match[str]) -> str:
+    return "".join(map(_escaped, match[0].encode("utf-8", "surrogatepass")))
+
+
+def _indented_traceback(out: TextIO, error: ExcInfo) -> None:
+    """Write a traceback whose lines cannot be taken for events."""
+    plain = StringIO()
+    structlog.dev.plain_traceback(plain, error)
+    out.write("\n".join(f"    {_one_line(line)}" for line in plain.getvalue().rstrip("\n").split("\n")))
 
 
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

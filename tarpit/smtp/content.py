@@ -81,13 +81,13 @@ class Decoder:
 
 
 class Encoder:
-    """Writes one message's content, given in any pieces whose lines end in CRLF; *in_line* as above."""
+    """Writes one message's content, given in any pieces whose lines end in CRLF."""
 
     __slots__ = ("_held", "_skip")
 
-    def __init__(self, *, in_line: bool = False) -> None:
-        self._held = b"" if in_line else b"\r\n"
-        self._skip = len(self._held)
+    def __init__(self) -> None:
+        self._held = b"\r\n"
+        self._skip = 2
 
     def encode(self, piece: bytes) -> bytes:
         """Return what can be sent now; a newline is held back and goes out in one piece with the end."""

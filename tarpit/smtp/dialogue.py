@@ -1,7 +1,6 @@
 """One dialogue as far as it has come: the lines not yet read, the state, and the facts so far.
 
-What a peer does wrong is counted here, because here every command meets its reply, whoever gave it;
-`offences` moves with each, so that a reader need look only when it has. What that weighs is `scoring`.
+What a peer does wrong (`offences`) is counted here: here each command meets its reply, whoever gave it.
 
 `server` (our own half) and `observer` (in the path of somebody else's) both move it; when a suspect
 is joined to the backend in mid-session, the observer takes over the server's dialogue as it stands.
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from tarpit.smtp.commands import Command, Hello, Mail, Malformed, Rcpt, SyntaxFault, Verb, parse
 from tarpit.smtp.limits import USUAL, Limits, Tally
 from tarpit.smtp.lines import LineFault, Lines
+from tarpit.smtp.offences import NONE, Offences
 from tarpit.smtp.replies import Reply
 from tarpit.smtp.states import State, after, after_content
 
@@ -23,48 +23,45 @@ class Dialogue:
 
     __slots__ = (
         "_limits",
+        "_tally",
         "accepted",
-        "bare_newline",
-        "denied",
-        "early",
         "hello",
-        "junk",
         "keywords",
         "lines",
         "mail",
         "messages",
-        "messages_refused",
-        "not_smtp",
         "offences",
-        "out_of_turn",
+        "proxied",
         "refused",
+        "secure",
         "standing",
         "state",
-        "tally",
         "transactions",
     )
 
     def __init__(self, limits: Callable[[], Limits] = Limits) -> None:
         self._limits = limits  # asked anew each time: they are strained while we are nearly full
-        self.tally = Tally()
+        self._tally: Tally | None = None  # made at the first command: most who are held say none
         self.lines = Lines()
         self.state = State.GREETED
+        self.secure = False  # whether it goes on inside TLS that ends with us
         self.hello: Hello | None = None  # the last one accepted
         self.keywords: tuple[bytes, ...] = ()  # what the last EHLO was shown
         self.mail: Mail | None = None  # the open transaction's, else the last one's
         self.transactions = 0  # reverse-paths accepted
         self.accepted = 0  # recipients
         self.refused = 0  # recipients, for now or for good
-        self.denied = 0  # recipients, for good
         self.standing = 0  # recipients of the open transaction
         self.messages = 0  # ends of data answered with 2xx
-        self.messages_refused = 0  # ends of data answered with 5xx
-        self.out_of_turn = 0  # commands answered with 503
-        self.junk = 0  # commands unknown or malformed
-        self.not_smtp = ""  # what it spoke instead of SMTP
-        self.bare_newline = False
-        self.early = False  # several commands at once, and PIPELINING was not shown
-        self.offences = 0  # moves with each of these, and with each recipient denied
+        self.proxied = False  # whether a PROXY header has named the peer; a second one is an intrusion
+        self.offences = NONE  # what the peer has done wrong
+
+    @property
+    def tally(self) -> Tally:
+        """The account of what leads to no message."""
+        if self._tally is None:
+            self._tally = Tally()
+        return self._tally
 
     @property
     def closed(self) -> bool:
@@ -81,9 +78,8 @@ class Dialogue:
         line = self.lines.next_line()
         if line is None:
             return None
-        if len(self.lines) and not self.early and b"PIPELINING" not in self.keywords:
-            self.early = True
-            self.offences += 1
+        if len(self.lines) and not self.offences.early and b"PIPELINING" not in self.keywords:
+            self._offence().early = True
         return parse(line) if isinstance(line, bytes) else line
 
     def peek(self) -> Command | None:
@@ -121,14 +117,22 @@ class Dialogue:
         if self.state is State.READY:
             self.standing = 0  # no transaction is open
         if code == 503 and not self._follows_refusal(heard):
-            self.out_of_turn += 1
-            self.offences += 1
+            self._offence().out_of_turn += 1
         if code < 400:
             self._settle_accepted(heard)
         elif isinstance(heard, Rcpt):
             self.refused += 1
-            self.denied += code >= 500
-            self.offences += code >= 500
+            if code >= 500:
+                self._offence().denied += 1
+
+    def restart(self) -> None:
+        """Begin anew inside TLS: no name and no envelope from before counts (RFC 3207 section 4.2).
+
+        What the peer has done stays done.
+        """
+        self.state, self.secure = State.GREETED, True
+        self.hello, self.mail, self.keywords, self.standing = None, None, (), 0
+        self.tally.greeted = False
 
     def settle_content(self, code: int) -> None:
         """Take note that the end of data was answered with *code*."""
@@ -137,8 +141,7 @@ class Dialogue:
         self.standing = 0
         self.messages += code // 100 == 2
         if code >= 500:
-            self.messages_refused += 1
-            self.offences += 1
+            self._offence().messages_refused += 1
 
     def _follows_refusal(self, heard: Command) -> bool:
         """Whether a command out of order may have been sent before a refusal put it there (RFC 2920)."""
@@ -159,17 +162,28 @@ class Dialogue:
                 pass
 
     def _settle_fault(self, heard: LineFault | Malformed, code: int) -> None:
-        self.offences += 1
-        self.junk += 1
+        offences = self._offence()
+        offences.junk += 1
         if isinstance(heard, LineFault):
-            self.bare_newline |= heard is LineFault.BARE_LF
-            self.not_smtp = self.not_smtp or ("tls" if heard is LineFault.TLS else "")
+            offences.bare_newline |= heard is LineFault.BARE_LF
+            offences.not_smtp = offences.not_smtp or ("tls" if heard is LineFault.TLS else "")
             closed = heard.fatal
         else:
-            self.not_smtp = self.not_smtp or _instead_of_smtp(heard)
-            closed = heard.verb is Verb.BDAT
+            offences.not_smtp = offences.not_smtp or _instead_of_smtp(heard)
+            closed = heard.verb is Verb.BDAT or (self.proxied and _names_a_peer(heard.line))
         if closed or code in {421, 521}:
             self.close()
+
+    def _offence(self) -> Offences:
+        """Count one, and return where to note which."""
+        if self.offences is NONE:
+            self.offences = Offences()
+        self.offences.count += 1
+        return self.offences
+
+
+def _names_a_peer(line: bytes) -> bool:
+    return line[:6].upper() == b"PROXY "
 
 
 def _instead_of_smtp(heard: Malformed) -> str:

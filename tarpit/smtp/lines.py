@@ -11,6 +11,7 @@ from typing import Final
 LIMIT: Final = 2048  # bytes of a command line, CRLF included; which verbs may be that long is `commands`
 FLOOD: Final = 65536  # bytes of an overlong line that are skipped before we give up
 _TLS_HELLO: Final = b"\x16\x03"
+EMPTY: Final = bytearray()  # never written to
 
 
 class LineFault(Enum):
@@ -33,7 +34,7 @@ class Lines:
     __slots__ = ("_buffer", "_dead", "_searched", "_skipped")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = EMPTY  # whoever has said nothing shares one
         self._searched = 0  # no LF before this index
         self._skipped = -1  # bytes skipped of an overlong line; -1 outside one
         self._dead = False
@@ -44,13 +45,16 @@ class Lines:
 
     def receive(self, data: bytes) -> None:
         """Take what the peer sent; after a fatal fault nothing is kept."""
-        if not self._dead:
+        if self._dead:
+            return
+        if self._buffer is EMPTY:
+            self._buffer = bytearray(data)
+        else:
             self._buffer += data
 
     def take_rest(self) -> bytes:
         """Give out all that is left, as it is: it is content, or ciphertext."""
-        rest = bytes(self._buffer)
-        self._buffer.clear()
+        rest, self._buffer = bytes(self._buffer), EMPTY
         self._searched = 0
         return rest
 
@@ -107,5 +111,5 @@ class Lines:
 
     def _die(self, fault: LineFault) -> LineFault:
         self._dead = True
-        self._buffer.clear()
+        self._buffer = EMPTY
         return fault

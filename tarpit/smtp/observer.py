@@ -12,32 +12,45 @@ from tarpit.smtp.dialogue import Dialogue, Heard
 from tarpit.smtp.keywords import offered, shown
 from tarpit.smtp.lines import LineFault
 from tarpit.smtp.replies import ReceivedReply, Reply, ReplyFault, ReplyReader
-from tarpit.smtp.server import NO_RECIPIENTS, NO_STARTTLS, refusal
-from tarpit.smtp.states import State
+from tarpit.smtp.server import NO_RECIPIENTS, NO_STARTTLS, OUT_OF_ORDER, refusal_in
+from tarpit.smtp.states import State, in_order
 
 
 class Observer:
     """Both directions of one relayed dialogue."""
 
-    __slots__ = ("_outstanding", "_replies", "dialogue", "parting", "pipelining", "starttls")
+    __slots__ = ("_outstanding", "_replies", "dialogue", "parting", "pipelining", "starttls", "terminates")
 
-    def __init__(self, dialogue: Dialogue, *, pipelining: bool = True, starttls: bool = True) -> None:
+    def __init__(
+        self, dialogue: Dialogue, *, pipelining: bool = True, starttls: bool = True, terminates: bool = False
+    ) -> None:
         self.dialogue = dialogue
         self.pipelining = pipelining
-        self.starttls = starttls
+        self.starttls = starttls  # whether it may be the backend's
+        self.terminates = terminates  # whether it is ours
         self._replies = ReplyReader()
         self.parting: ReceivedReply | None = None  # a 421 that came right behind another reply
         self._outstanding: Command | None = None
 
     def refusal(self, heard: Heard) -> Reply | None:
         """Return the answer to what may not go on to the backend, or None when it may."""
-        if not isinstance(heard, LineFault) and heard.verb is Verb.STARTTLS and not self.starttls:
-            return NO_STARTTLS
-        refused = self.dialogue.excess(heard) or refusal(heard)
+        refused = refusal_in(self.dialogue, heard)
+        if refused is not None:
+            return refused
+        if not isinstance(heard, LineFault) and heard.verb is Verb.STARTTLS and not self._has_tls:
+            return OUT_OF_ORDER if self.dialogue.secure else NO_STARTTLS
+        if refused is None and self.dialogue.secure and self.dialogue.hello is None:
+            # the backend has not heard that the dialogue began anew, and would take MAIL
+            assert not isinstance(heard, LineFault)
+            refused = None if in_order(State.GREETED, heard.verb) else OUT_OF_ORDER
         if refused is None and isinstance(heard, Plain) and heard.verb is Verb.DATA:
             # a backend may say 354 all the same (RFC 2920 section 3.1), and the content would be for nobody
             return NO_RECIPIENTS if self.dialogue.state is State.MAIL else None
         return refused
+
+    @property
+    def _has_tls(self) -> bool:
+        return self.starttls or (self.terminates and not self.dialogue.secure)
 
     def refused(self, heard: Heard, reply: Reply) -> None:
         """Take note that we answered *heard* ourselves."""
@@ -79,6 +92,7 @@ class Observer:
         self.dialogue.settle(command, reply.code)
         if command.verb is Verb.EHLO and reply.code < 400:
             words = offered(reply, pipelining=self.pipelining, starttls=self.starttls)
+            words += (b"STARTTLS",) if self.terminates and not self.dialogue.secure else ()
             self.dialogue.keywords = words
             return shown(reply, words)
         return reply.raw

@@ -23,6 +23,7 @@ NO_RECIPIENTS: Final = Reply.of(554, "5.5.1 No valid recipients")  # nothing is 
 NO_BACKEND: Final = Reply.of(451, "4.3.0 Mail server temporarily unavailable, try again later")
 STOPPING: Final = Reply.of(421, "4.3.2 Service shutting down, try again later")
 NO_STARTTLS: Final = Reply.of(502, "5.5.1 STARTTLS is not available")
+NOT_ASCII: Final = Reply.of(553, "5.6.7 Address beyond ASCII without SMTPUTF8")
 SILENT: Final = Reply.of(421, "4.4.2 Timeout, closing connection")
 BUSY: Final = Reply.of(421, "4.3.2 Too busy, try again later")
 UNREACHABLE: Final = Reply.of(421, "4.3.0 Mail server temporarily unavailable, try again later")
@@ -65,6 +66,20 @@ def refusal(heard: Heard) -> Reply | None:
     return PLAIN[heard.verb] if heard.verb in {V.BDAT, V.AUTH, V.VRFY, V.EXPN, V.HELP} else None
 
 
+def refusal_in(dialogue: Dialogue, heard: Heard) -> Reply | None:
+    """Return our answer to what must reach no backend as things stand: too much, malformed, unannounced."""
+    return dialogue.excess(heard) or refusal(heard) or _unannounced(dialogue, heard)
+
+
+def _unannounced(dialogue: Dialogue, heard: Heard) -> Reply | None:
+    """Return our answer to an address beyond ASCII that MAIL did not announce, or could not (RFC 6531)."""
+    if not isinstance(heard, Mail | Rcpt) or heard.path.is_ascii:
+        return None
+    mail = heard if isinstance(heard, Mail) else dialogue.mail
+    announced = mail is not None and mail.smtputf8 and b"SMTPUTF8" in dialogue.keywords
+    return None if announced else NOT_ASCII
+
+
 class Server:
     """The answers of our half, under a host name and with the EHLO keywords we may show; for any dialogue."""
 
@@ -79,7 +94,7 @@ class Server:
 
     def judge(self, dialogue: Dialogue, heard: Heard) -> Reply | None:
         """Return our reply to *heard*, or None where more than we know is wanted (RCPT, DATA, STARTTLS)."""
-        refused = dialogue.excess(heard) or refusal(heard)
+        refused = refusal_in(dialogue, heard)
         if refused is not None:
             return refused
         assert not isinstance(heard, LineFault | Malformed)
@@ -97,6 +112,8 @@ class Server:
                 return None
             case _ if heard.verb is V.DATA:
                 return None
+            case _ if heard.verb is V.STARTTLS and dialogue.secure:
+                return OUT_OF_ORDER
             case _ if heard.verb is V.STARTTLS:
                 return None if b"STARTTLS" in self._known else NO_STARTTLS
             case _:

@@ -36,7 +36,7 @@ async def test_probe_says_why_it_is_down(answers: Mapping[str, Answer]) -> None:
     poller = Poller()
     async with running(poller.run), fake_backend(answers) as backend:
         pool = Pool((BackendAddress(*backend.address),), poller, DIALLING, queue=1)
-        pool.backends[0].up = True
+        pool.backends[0].marks.good()
         assert await health.probe(pool, pool.backends[0]) != ""
         assert pool.backends[0].up is False
 
@@ -77,7 +77,9 @@ async def test_nothing_is_asked_beyond_the_cap(autojump_clock: MockClock) -> Non
     async with one_slot() as (pool, backend):
         known = pool.backends[0]
         await pool.queue.take([known.slots], Purpose.JOIN)
-        for known.up in (None, True, False):
+        for up in (None, True, False):
+            if up is not None:
+                known.marks.good() if up else known.marks.bad("gone")
             before, began = known.up, trio.current_time()
             assert "in use" in await health.probe(pool, known)
             assert known.up is before

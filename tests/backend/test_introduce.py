@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.verdict import HostName, HostState
-from tarpit.backend.introduce import Introduction, proxy_v2_header, xclient_commands, xtext
+from tarpit.backend.introduce import (
+    Introduction,
+    proxy_v1_header,
+    proxy_v2_header,
+    xclient_commands,
+    xtext,
+)
 from tarpit.errors import BackendUnavailable
 
 POSTFIX = frozenset({"NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT"})
@@ -84,7 +90,7 @@ NAMELESS = HostName(None, HostState.NONE)
     ],
 )
 def test_one_command(introduction: Introduction, offered: frozenset[str], line: bytes) -> None:
-    """Each attribute the backend offered, in the order that keeps our right to say more."""
+    """ID-07 Each attribute the backend offered, in the order that keeps our right to say more."""
     assert xclient_commands(introduction, offered) == (line,)
 
 
@@ -110,7 +116,7 @@ def test_names_postfix_refuses(name: str) -> None:
 
 
 def test_split_over_two_commands() -> None:
-    """What does not fit into 512 octets goes on in another command, and ADDR is still last."""
+    """ID-07 What does not fit into 512 octets goes on in another command, and ADDR is still last."""
     name = HostName(".".join(["a" * 62] * 4), HostState.CONFIRMED)
     first, second = xclient_commands(Introduction(V6, 25, name, "h" * 500), POSTFIX)
     assert first == b"XCLIENT HELO=" + b"h" * 255 + b" PROTO=ESMTP\r\n"
@@ -135,7 +141,7 @@ def test_backend_without_addr() -> None:
 def test_nothing_is_injected(
     helo: str | None, name: str | None, state: HostState, offered: frozenset[str]
 ) -> None:
-    """Whatever peer and DNS say: short lines, one CRLF each, known attributes once each, ADDR at the end."""
+    """ID-07 DNS-14 Whatever peer and DNS say: short lines, known attributes once each, ADDR last."""
     commands = xclient_commands(
         Introduction(V4, 25, HostName(name, state), helo), frozenset({"ADDR", "NAME"}) | offered
     )
@@ -202,3 +208,19 @@ def test_xtext_comes_back(text: str) -> None:
 def test_proxy_header(source: tuple[str, int], destination: tuple[str, int], tail: str) -> None:
     """The header of proxy-protocol.txt 2.2, to the byte."""
     assert proxy_v2_header(source, destination) == b"\r\n\r\n\0\r\nQUIT\n" + bytes.fromhex(tail)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "line"),
+    [
+        (("192.0.2.9", 4711), ("198.51.100.1", 25), b"TCP4 192.0.2.9 198.51.100.1 4711 25"),
+        (("2001:db8::9", 4711), ("2001:db8::1", 25), b"TCP6 2001:db8::9 2001:db8::1 4711 25"),
+        (("2001:db8::9", 4711), ("192.0.2.1", 25), b"TCP6 2001:db8::9 ::ffff:192.0.2.1 4711 25"),
+        (("192.0.2.9", 4711), ("2001:db8::1", 25), b"TCP6 ::ffff:192.0.2.9 2001:db8::1 4711 25"),
+        (("::ffff:192.0.2.9", 4711), ("::ffff:198.51.100.1", 25), b"TCP4 192.0.2.9 198.51.100.1 4711 25"),
+    ],
+    ids=["IPv4", "IPv6", "two families", "two families again", "IPv4 peers of an IPv6 socket"],
+)
+def test_proxy_header_as_text(source: tuple[str, int], destination: tuple[str, int], line: bytes) -> None:
+    """The header of proxy-protocol.txt 2.1, to the byte."""
+    assert proxy_v1_header(source, destination) == b"PROXY " + line + b"\r\n"

@@ -1,23 +1,32 @@
 """Slots are never exceeded, are given back, and the least busy usable backend is taken."""
 
+from functools import partial
+
 import pytest
 import trio
+from trio.testing import MockClock
 
 from tarpit.backend.health import STRANGER
 from tarpit.backend.pool import NoSlot, Pool, Unreached
 from tarpit.backend.slots import Purpose
+from tarpit.choices import Balance, Introduce
 from tarpit.destinations import BackendAddress
 from tarpit.errors import BackendUnavailable
 from tarpit.poller import Poller
-from tests.support.backend import Does, FakeBackend, fake_backend
+from tests.support.backend import Answer, Does, FakeBackend, fake_backend
 from tests.support.wires import DIALLING, running
 
 OURS = ("192.0.2.2", 25)
 
 
+def addresses(
+    *backends: FakeBackend, most: int = 1, introduce: Introduce = Introduce.OFF
+) -> tuple[BackendAddress, ...]:
+    return tuple(BackendAddress(*backend.address, max=most, introduce=introduce) for backend in backends)
+
+
 def pool_of(poller: Poller, *backends: FakeBackend, most: int = 1, queue: float = 0.1) -> Pool:
-    addresses = tuple(BackendAddress(*backend.address, max=most) for backend in backends)
-    return Pool(addresses, poller, DIALLING, queue=queue)
+    return Pool(addresses(*backends, most=most), poller, DIALLING, queue=queue)
 
 
 async def test_a_slot_is_waited_for_and_given_back() -> None:
@@ -25,13 +34,13 @@ async def test_a_slot_is_waited_for_and_given_back() -> None:
     poller = Poller()
     async with running(poller.run), fake_backend() as backend:
         pool = pool_of(poller, backend)
-        async with pool.joined(STRANGER, ours=OURS) as (_, line):
-            assert line.banner.startswith(b"220 ")
+        async with pool.joined(STRANGER, ours=OURS) as loan:
+            assert loan.line.banner.startswith(b"220 ")
             with pytest.raises(BackendUnavailable, match="TARPIT_BACKEND_MAX"):
                 async with pool.joined(STRANGER, ours=OURS):
                     pass
-        async with pool.joined(STRANGER, ours=OURS) as (used, _):
-            assert used.busy == 1
+        async with pool.joined(STRANGER, ours=OURS) as loan:
+            assert loan.backend.busy == 1
         assert len(backend.connections) == 2
         assert pool.backends[0].busy == 0
 
@@ -54,12 +63,12 @@ async def test_the_least_busy_is_taken() -> None:
     poller = Poller()
     async with running(poller.run), fake_backend() as one, fake_backend() as other:
         pool = pool_of(poller, one, other, most=3)
-        async with pool.joined(STRANGER, ours=OURS) as (first, _):
-            async with pool.joined(STRANGER, ours=OURS) as (second, _):
-                assert first is not second
-            second.up = False
-            async with pool.joined(STRANGER, ours=OURS) as (third, _):
-                assert third is first
+        async with pool.joined(STRANGER, ours=OURS) as first:
+            async with pool.joined(STRANGER, ours=OURS) as second:
+                assert first.backend is not second.backend
+            second.backend.marks.bad("gone")
+            async with pool.joined(STRANGER, ours=OURS) as third:
+                assert third.backend is first.backend
 
 
 async def test_an_open_relay_is_not_used() -> None:
@@ -81,7 +90,8 @@ async def test_keywords_are_those_of_all() -> None:
         pool = pool_of(poller, one, other)
         assert not list(pool.keywords)
         for backend, words in zip(pool.backends, ((b"SIZE 1", b"8BITMIME"), (b"8BITMIME",)), strict=True):
-            backend.up, backend.keywords = True, words
+            backend.keywords = words
+            backend.marks.good()
         assert list(pool.keywords) == [b"8BITMIME"]
 
 
@@ -110,7 +120,7 @@ async def test_borrowing_elsewhere() -> None:
         with pytest.raises(Unreached) as lost:
             await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.COMMIT, avoid=first)
         assert lost.value.backend is second
-        first.up = False
+        first.marks.bad("gone")
         other.answers["BANNER"] = b"220 yes\r\n"
         loan = await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.COMMIT, avoid=second)
         assert loan.backend is second
@@ -134,7 +144,8 @@ async def test_checks_never_take_all() -> None:
 async def test_an_unusable_backend_promises_nothing() -> None:
     """Keywords of a backend that gets no mail are not shown."""
     pool = Pool((BackendAddress("127.0.0.1", 9),), Poller(), DIALLING, queue=1.0, largest=5)
-    pool.backends[0].up, pool.backends[0].keywords = True, (b"SIZE 9",)
+    pool.backends[0].keywords = (b"SIZE 9",)
+    pool.backends[0].marks.good()
     assert list(pool.keywords) == [b"SIZE 5"]
     pool.backends[0].untested = True
     assert not pool.keywords
@@ -149,3 +160,100 @@ async def test_cancelled_while_dialling() -> None:
             await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.COMMIT)
         assert scope.cancelled_caught
         assert pool.backends[0].slots.taken == 0
+
+
+async def test_a_backend_that_cannot_be_reached_is_passed_over() -> None:
+    """The next one is tried before the peer hears of it; after three failures it is left alone."""
+    poller = Poller()
+    async with running(poller.run), fake_backend() as one, fake_backend() as other:
+        pool = Pool(addresses(one, other), poller, DIALLING, queue=1, balance=Balance.FIRST, fall=3)
+        for backend in pool.backends:
+            backend.marks.good()
+        one.answers["BANNER"] = Does.CLOSE
+        for _ in range(5):
+            async with pool.joined(STRANGER, ours=OURS) as loan:
+                assert loan.backend is pool.backends[1]
+        assert len(one.connections) == 3
+        assert (pool.backends[0].up, pool.backends[0].marks.reason) == (False, "closed the connection")
+        assert [backend.slots.taken for backend in pool.backends] == [0, 0]
+        with trio.fail_after(1):
+            await pool.backends[0].probe_wanted.wait()
+
+
+async def test_none_can_be_reached() -> None:
+    """Each is tried once, and what the last one did is said."""
+    poller = Poller()
+    async with running(poller.run), fake_backend() as one, fake_backend() as other:
+        pool = pool_of(poller, one, other)
+        one.answers["BANNER"] = other.answers["BANNER"] = b"421 4.3.2 busy\r\n"
+        with pytest.raises(Unreached, match="busy"):
+            await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
+        assert [len(one.connections), len(other.connections)] == [1, 1]
+        assert [backend.slots.taken for backend in pool.backends] == [0, 0]
+
+
+async def test_all_down_is_said_at_once(autojump_clock: MockClock) -> None:
+    """Nobody waits for a backend that is known to be down, and nobody dials it."""
+    poller = Poller()
+    async with running(poller.run), fake_backend() as backend:
+        pool = pool_of(poller, backend, queue=10)
+        pool.backends[0].marks.bad("said 421")
+        began = trio.current_time()
+        with pytest.raises(BackendUnavailable, match="no backend is up: said 421"):
+            await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
+        assert trio.current_time() == began
+        assert not backend.connections
+
+
+@pytest.mark.parametrize(
+    ("introduce", "answers", "fault"),
+    [
+        (Introduce.XCLIENT, {"XCLIENT": b"421 4.7.0 not you\r\n"}, False),
+        (Introduce.XCLIENT, {"XCLIENT": Does.CLOSE}, False),
+        (Introduce.XCLIENT, {"BANNER": b"421 4.3.2 busy\r\n"}, True),
+        (Introduce.XCLIENT, {"EHLO": b"250 backend.example\r\n"}, True),
+        (Introduce.PROXY_V2, {"BANNER": b"554 5.7.1 not you\r\n"}, False),
+        (Introduce.PROXY_V2, {"BANNER": Does.CLOSE}, False),
+    ],
+)
+async def test_what_may_be_meant_for_the_peer_is_no_mark(
+    introduce: Introduce, answers: dict[str, Answer], *, fault: bool
+) -> None:
+    """A peer whom the backend turns away cannot have it taken for broken, however often it comes."""
+    offers: dict[str, Answer] = {"EHLO": b"250-backend.example\r\n250 XCLIENT NAME ADDR PORT HELO PROTO\r\n"}
+    poller, proxied = Poller(), introduce is Introduce.PROXY_V2
+    async with running(poller.run), fake_backend(offers | answers, proxied=proxied) as fake:
+        (backend,) = (pool := Pool(addresses(fake, introduce=introduce), poller, DIALLING, queue=1)).backends
+        backend.marks.good()
+        with pytest.raises(Unreached):
+            await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
+        assert backend.up is not fault
+
+
+async def test_success_ends_a_doubt() -> None:
+    """Two failures are forgotten with the next session that gets through."""
+    poller = Poller()
+    async with running(poller.run), fake_backend() as fake:
+        (backend,) = (pool := Pool(addresses(fake), poller, DIALLING, queue=1, fall=3)).backends
+        backend.marks.good()
+        for _ in range(2):
+            backend.marks.bad("gone")
+        async with pool.joined(STRANGER, ours=OURS):
+            assert not backend.marks.doubtful
+
+
+async def test_an_idle_session_can_be_told_to_end(autojump_clock: MockClock) -> None:
+    """While somebody waits for its slot, and only then."""
+    poller, ended = Poller(), list[float]()
+    async with running(poller.run), fake_backend() as fake, trio.open_nursery() as nursery:
+        pool = pool_of(poller, fake, queue=60)
+        nursery.start_soon(pool.end_idle)
+        loan = await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
+        with loan.idle(lambda: ended.append(trio.current_time())):
+            await trio.sleep(100)
+            assert not ended
+            nursery.start_soon(partial(pool.borrow, STRANGER, ours=OURS, purpose=Purpose.JOIN))
+            await trio.sleep(1)
+            assert len(ended) == 1
+        loan.close()
+        nursery.cancel_scope.cancel()

@@ -1,13 +1,16 @@
-"""Slots go to whoever is next: clean peers and commits in their order, checks behind them and never many."""
+"""Slots go to whoever is next: clean peers first, no network at the cost of others, never one too many."""
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tarpit.backend.slots import Purpose, Queue, Slots
+from tarpit.backend.balance import SLOW_START
+from tarpit.backend.idle import SOON, Sitter
+from tarpit.backend.slots import OURS, Purpose, Queue, Slots
 from tarpit.destinations import BackendAddress
 
-JOIN, COMMIT, CHECK = Purpose.JOIN, Purpose.COMMIT, Purpose.CHECK
+JOIN, COMMIT, CHECK, PROBE = Purpose.JOIN, Purpose.COMMIT, Purpose.CHECK, Purpose.PROBE
+CROWD, ALONE = b"crowd", b"alone"
 
 
 def slots(cap: int, *, share: int | None = None, weight: int = 1) -> Slots:
@@ -23,41 +26,192 @@ class Scene:
         self.got: list[str] = []
         self._nursery = nursery
 
-    async def come(self, name: str, purpose: Purpose, *among: Slots) -> trio.CancelScope:
+    async def come(
+        self, name: str, purpose: Purpose, *among: Slots, network: bytes = OURS
+    ) -> trio.CancelScope:
         """Let somebody come and wait in line."""
         scope = trio.CancelScope()
-        self._nursery.start_soon(self._wait, name, purpose, among or self.backends, scope)
+        self._nursery.start_soon(self._wait, name, purpose, among or self.backends, network, scope)
         await wait_all_tasks_blocked()
         return scope
 
+    async def fill(self, count: int, network: bytes = OURS) -> None:
+        """Take so many slots of the first backend."""
+        for _ in range(count):
+            await self.queue.take(self.backends[:1], JOIN, network)
+
     async def _wait(
-        self, name: str, purpose: Purpose, among: tuple[Slots, ...], scope: trio.CancelScope
+        self, name: str, purpose: Purpose, among: tuple[Slots, ...], network: bytes, scope: trio.CancelScope
     ) -> None:
         with scope:
-            await self.queue.take(among, purpose)
+            await self.queue.take(among, purpose, network)
             self.got.append(name)
 
-    async def give_back(self, purpose: Purpose, slots: Slots | None = None) -> list[str]:
+    async def give_back(
+        self, purpose: Purpose, slots: Slots | None = None, *, network: bytes = OURS
+    ) -> list[str]:
         """Give a slot back, and return who has got one so far."""
-        self.queue.give_back(slots or self.backends[0], purpose)
+        self.queue.give_back(slots or self.backends[0], purpose, network)
         await wait_all_tasks_blocked()
         return self.got
 
 
-async def test_clean_peers_and_commits_first() -> None:
-    """Whoever came first among them is first; checks come last, in their own order."""
+async def test_clean_peers_first() -> None:
+    """Then messages to be handed over, then checks; within each, whoever came first."""
     async with trio.open_nursery() as nursery:
         scene = Scene(nursery, slots(1))
-        await scene.queue.take(scene.backends, JOIN)
+        await scene.fill(1)
         for name, purpose in (("check", CHECK), ("commit", COMMIT), ("join", JOIN), ("check 2", CHECK)):
             await scene.come(name, purpose)
         assert len(scene.queue) == 4
-        assert await scene.give_back(JOIN) == ["commit"]
-        assert await scene.give_back(COMMIT) == ["commit", "join"]
-        assert await scene.give_back(JOIN) == ["commit", "join", "check"]
-        assert await scene.give_back(CHECK) == ["commit", "join", "check", "check 2"]
+        assert await scene.give_back(JOIN) == ["join"]
+        assert await scene.give_back(JOIN) == ["join", "commit"]
+        assert await scene.give_back(COMMIT) == ["join", "commit", "check"]
+        assert await scene.give_back(CHECK) == ["join", "commit", "check", "check 2"]
         await scene.give_back(CHECK)
         assert scene.backends[0].taken == len(scene.queue) == 0
+
+
+async def test_a_hand_over_is_not_starved() -> None:
+    """Of each five slots one is for a message that waits, however many clean peers wait."""
+    async with trio.open_nursery() as nursery:
+        scene = Scene(nursery, slots(1))
+        await scene.fill(1)
+        for number in range(12):
+            await scene.come(f"join {number}", JOIN)
+        for number in range(2):
+            await scene.come(f"commit {number}", COMMIT)
+        for _ in range(14):
+            served = scene.got[-1:] or ["join"]
+            await scene.give_back(COMMIT if served[0].startswith("commit") else JOIN)
+        assert [at for at, name in enumerate(scene.got) if name.startswith("commit")] == [4, 9]
+        await scene.give_back(JOIN)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_crowd_does_not_starve_others() -> None:
+    """Whoever waits behind fifty of one network waits for one of them."""
+    async with trio.open_nursery() as nursery:
+        scene = Scene(nursery, slots(1))
+        await scene.fill(1)
+        for number in range(50):
+            await scene.come(f"crowd {number}", JOIN, network=CROWD)
+        await scene.come("alone", JOIN, network=ALONE)
+        assert await scene.give_back(JOIN) == ["crowd 0"]
+        assert await scene.give_back(JOIN, network=CROWD) == ["crowd 0", "alone"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_quarter_for_a_network() -> None:
+    """While others wait, a network that has a quarter gets no more: in any lane, somebody else does."""
+    async with trio.open_nursery() as nursery:
+        scene = Scene(nursery, slots(8))
+        await scene.fill(6)
+        await scene.fill(2, CROWD)
+        await scene.come("crowd", JOIN, network=CROWD)
+        await scene.come("check", CHECK, network=ALONE)
+        assert await scene.give_back(JOIN) == ["check"]
+        assert await scene.give_back(JOIN) == ["check", "crowd"]  # nobody else wants it
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_small_backend_has_no_quarter() -> None:
+    """Where a quarter is less than one connection, one is all that a network may have while others wait."""
+    assert slots(3).modest(CROWD)
+    one = slots(3)
+    one.take(JOIN, CROWD)
+    assert not one.modest(CROWD)
+    assert one.held_by(CROWD) == 1
+
+
+async def test_silent_strangers_keep_to_their_quarter(autojump_clock: MockClock) -> None:
+    """A network that sits there in silence gets no more even if nobody else waits: who comes finds room."""
+    async with trio.open_nursery() as nursery:
+        scene = Scene(nursery, slots(8))
+        await scene.fill(8, CROWD)
+        with Sitter(scene.backends[0].idlers, CROWD).waiting(lambda: None):
+            await trio.sleep(SOON)
+            await scene.come("crowd", JOIN, network=CROWD)
+            assert await scene.give_back(JOIN, network=CROWD) == []
+            await scene.come("crowd too", JOIN, network=CROWD)
+            await scene.come("alone", JOIN, network=ALONE)
+            assert scene.got == ["alone"]
+            for _ in range(5):
+                await scene.give_back(JOIN, network=CROWD)
+            assert scene.got == ["alone"]
+            await scene.give_back(JOIN, network=CROWD)  # the seventh: one of two that it may have is left
+            assert scene.got == ["alone", "crowd"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_speaks_again_gets_on(autojump_clock: MockClock) -> None:
+    """A network that is silent no more gets what is free within a second."""
+    async with trio.open_nursery() as nursery:
+        scene = Scene(nursery, slots(4))
+        await scene.fill(4, CROWD)
+        nursery.start_soon(scene.queue.end_idle, scene.backends)
+        with Sitter(scene.backends[0].idlers, CROWD).waiting(lambda: None):
+            await trio.sleep(SOON)
+            await scene.come("crowd", JOIN, network=CROWD)
+            assert await scene.give_back(JOIN, network=CROWD) == []
+        await trio.sleep(SOON)
+        await wait_all_tasks_blocked()
+        assert scene.got == ["crowd"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_silent_sessions_are_ended(autojump_clock: MockClock) -> None:
+    """When they have been silent for 10 s and somebody waits, to the second; one for each who waits."""
+    async with trio.open_nursery() as nursery:
+        scene = Scene(nursery, slots(2))
+        await scene.fill(2)
+        idlers, ended, began = scene.backends[0].idlers, list[tuple[str, float]](), trio.current_time()
+
+        async def sit(name: str) -> None:
+            def end() -> None:
+                ended.append((name, trio.current_time() - began))
+
+            with Sitter(idlers, ALONE).waiting(end):
+                await trio.sleep_forever()
+
+        nursery.start_soon(scene.queue.end_idle, scene.backends)
+        nursery.start_soon(sit, "one")
+        await trio.sleep(1.25)
+        nursery.start_soon(sit, "two")
+        await trio.sleep(30)
+        assert ended == []
+        gives_up = await scene.come("check", CHECK)
+        assert ended == [("one", 31.25)]
+        gives_up.cancel()
+        idlers.forget(next(iter(idlers._ending)))
+        nursery.start_soon(sit, "three")
+        await trio.sleep(5)
+        idlers.stir(next(iter(idlers._resting)))  # two is served now
+        await scene.come("join", JOIN)
+        await trio.sleep(30)
+        assert ended == [("one", 31.25), ("three", 41.25)]
+        nursery.cancel_scope.cancel()
+
+
+async def test_nobody_is_ended_for_what_would_not_help(autojump_clock: MockClock) -> None:
+    """A check beyond the share of checks, a probe, or one who waits for another backend ends nobody."""
+    async with trio.open_nursery() as nursery:
+        one, other = slots(3, share=1), slots(1)
+        scene = Scene(nursery, one, other)
+        await scene.fill(2)
+        for among, purpose in (((one,), CHECK), ((other,), JOIN)):
+            await scene.queue.take(among, purpose)
+        ended = list[bool]()
+        nursery.start_soon(scene.queue.end_idle, scene.backends)
+        with Sitter(one.idlers, ALONE).waiting(lambda: ended.append(True)):
+            await scene.come("check", CHECK, one)
+            await scene.come("probe", PROBE, one)
+            await scene.come("elsewhere", JOIN, other)
+            await trio.sleep(100)
+            assert ended == []
+            await scene.come("join", JOIN, one)
+            assert ended == [True]
+        nursery.cancel_scope.cancel()
 
 
 async def test_checks_have_a_share() -> None:
@@ -147,3 +301,17 @@ async def test_thousands_in_line() -> None:
             queue.give_back(backend, COMMIT)
     assert sorted(served) == list(range(3000))
     assert backend.taken == len(queue) == 0
+
+
+async def test_a_backend_that_is_back_gets_little_at_first(autojump_clock: MockClock) -> None:
+    """Its weight counts by and by."""
+    one, other, queue = slots(100), slots(100), Queue()
+    other.back = trio.current_time()
+    shares = list[int]()
+    for _ in range(3):
+        taken = [await queue.take((one, other), JOIN) for _ in range(44)]
+        shares.append(taken.count(other))
+        for backend in taken:
+            queue.give_back(backend, JOIN)
+        await trio.sleep(SLOW_START / 2)
+    assert shares == [4, 14, 22]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pytest
 import trio
@@ -23,9 +24,11 @@ from tarpit.cli.check import (
     look_at_descriptors,
     look_at_port,
     look_at_settings,
+    look_at_tls,
 )
 from tarpit.cli.zone import Outcome
 from tarpit.settings import Settings, load
+from tests.support.certificates import Authority
 
 Backend = Callable[[trio.SocketStream], Awaitable[None]]
 
@@ -76,7 +79,11 @@ async def test_backend_without_introduction() -> None:
     assert "TARPIT_BACKEND_INTRODUCE" in check.message
 
 
-async def test_backend_that_expects_a_proxy_header() -> None:
+@pytest.mark.parametrize(
+    ("introduce", "header"),
+    [("proxy-v1", b"PROXY UNKNOWN\r\n"), ("proxy-v2", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0")],
+)
+async def test_backend_that_expects_a_proxy_header(introduce: str, header: bytes) -> None:
     """A backend that expects a PROXY header gets one that speaks for nobody; it would not greet without."""
     heard: list[bytes] = []
 
@@ -84,9 +91,9 @@ async def test_backend_that_expects_a_proxy_header() -> None:
         heard.append(await stream.receive_some(16))
         await stream.send_all(b"220 mx ESMTP\r\n")
 
-    check = await looked_at(serve, BACKEND_INTRODUCE="proxy-v2")
+    check = await looked_at(serve, BACKEND_INTRODUCE=introduce)
     assert check.state is State.OK
-    assert heard == [b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"]
+    assert heard == [header]
 
 
 async def test_backend_that_is_busy() -> None:
@@ -160,6 +167,41 @@ def test_odd_settings() -> None:
     assert [(check.what, check.state) for check in checks] == [
         ("settings", State.OK),
         ("TARPIT_STORE", State.WARN),
+    ]
+
+
+def test_passing_tls_on_is_blind() -> None:
+    """TARPIT_TLS=pass is a warning that recommends the other way."""
+    (check,) = look_at_tls(load({}))
+    assert (check.what, check.state) == ("STARTTLS", State.WARN)
+    assert "TARPIT_TLS_CERT" in check.message
+
+
+@pytest.mark.parametrize(
+    ("days", "name", "state", "told"),
+    [
+        (90, "mx.example", State.OK, "for mx.example, 90 days"),
+        (13, "mx.example", State.WARN, "renew it"),
+        (90, "other.example", State.WARN, "mx.example, is not in it"),
+    ],
+)
+def test_our_certificate(days: int, name: str, state: State, told: str, tmp_path: Path) -> None:
+    """A certificate that ends soon, or is for another name than ours, is a warning."""
+    pair = Authority(tmp_path).issue(name, days=days + 0.1)
+    variables = {"TARPIT_HOSTNAME": "mx.example", "TARPIT_TLS_CERT": str(pair.cert)}
+    (check,) = look_at_tls(load(variables | {"TARPIT_TLS_KEY": str(pair.key)}))
+    assert (check.what, check.state) == ("STARTTLS", state)
+    assert told in check.message
+
+
+def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:
+    """A certificate, or an authority for backends, that cannot be read fails by its variable."""
+    none = str(tmp_path / "none")
+    variables = {"TARPIT_TLS_CERT": none, "TARPIT_TLS_KEY": none, "TARPIT_BACKEND_TLS": "require"}
+    checks = look_at_tls(load(variables | {"TARPIT_BACKEND_CA": none}))
+    assert [(check.what, check.state) for check in checks] == [
+        ("TARPIT_TLS_CERT", State.FAIL),
+        ("TARPIT_BACKEND_CA", State.FAIL),
     ]
 
 

@@ -82,7 +82,7 @@ async def test_fault(fault: str, result: Result, why: str) -> None:
     assert finding.why.startswith(why)
     assert finding.points == (3 if result is Result.LISTED else 0)
     assert bool(verdict.errors) is (result is Result.ERROR)
-    assert seconds < WAIT + 0.3
+    assert seconds < WAIT + 3  # what a busy machine adds
 
 
 async def test_a_lost_datagram() -> None:
@@ -109,7 +109,7 @@ async def test_dead_resolvers(peer: str) -> None:
         async with trio.open_nursery() as nursery:
             for number in range(100):
                 nursery.start_soon(score, str(ip_address(peer) + number))
-        assert trio.current_time() - start < WAIT + 0.3
+        assert trio.current_time() - start < WAIT + 3  # what a busy machine adds
     assert {finding.result for verdict in verdicts for finding in verdict.findings} == {Result.NO_OPINION}
     assert {verdict.score for verdict in verdicts} == {0}
     assert {verdict.host.state for verdict in verdicts} == {HostState.UNKNOWN}

@@ -39,12 +39,12 @@ LINES = [
 CONTENT = b"".join(line + b"\r\n" for line in LINES)
 
 
-@pytest.mark.parametrize("introduce", ["off", "xclient", "proxy-v2"])
+@pytest.mark.parametrize("introduce", ["off", "xclient", "proxy-v1", "proxy-v2"])
 @pytest.mark.parametrize("client", ["swaks", "smtplib"])
 def test_real_clients(mx: Postfix, proxy: Starts, tmp_path: Path, client: str, introduce: str) -> None:
     """A message arrives octet for octet, and Postfix knows the peer's address when it is introduced."""
     mx.clear()
-    door = {"off": "", "xclient": "xclient", "proxy-v2": "proxy"}[introduce]
+    door = {"off": "", "xclient": "xclient"}.get(introduce, "proxy")
     run = proxy(BACKENDS=_at(mx.services[door]), BACKEND_INTRODUCE=introduce)
     before = len(mx.quiet_log())
     {"swaks": _swaks, "smtplib": _smtplib}[client](run.address, tmp_path)

@@ -1,14 +1,22 @@
 """How events are written, and how strangers' text is made harmless."""
 
+import ast
 import io
 import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final, Literal, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scoring import Finding, Result
 from tarpit.choices import LogFormat, LogLevel
 from tarpit.observe import events, log
+from tarpit.observe.__main__ import functions, name_of
+
+ROOT: Final = Path(__file__).parent.parent.parent
 
 
 class Terminal(io.StringIO):
@@ -97,3 +105,87 @@ def test_traceback(form: LogFormat) -> None:
     events.session_failed(log.configure(form, stream=out), error=caught.value)
     assert "Traceback" in out.getvalue()
     assert "by zero" in out.getvalue()
+
+
+HOSTILE: Final = [
+    "EHLO x\r\nNov 24 12:00:00 mx tarpit: client=1.2.3.4",
+    "\x1b]0;owned\x07\x1b[2J",
+    "\u2028\u2029\x85\x9b31m\u202e",
+    "n" * 10_240,
+    '","peer":"127.0.0.1","x":"',
+    "%s%s%s%n {0.__class__} {peer} ${HOME}",
+    "\ud800 a lone surrogate",
+    'Traceback (most recent call last):\n  File x\n{"event":"session.closed"}',
+]
+TEXTS: Final = st.sampled_from(HOSTILE) | st.text(max_size=300)
+KINDS: Final[Mapping[object, st.SearchStrategy[object]]] = {
+    str: TEXTS,
+    bytes: st.binary(max_size=300),
+    bool: st.booleans(),
+    int: st.integers(0, 9),
+    float: st.floats(0, 9),
+    type(None): st.none(),
+    BaseException: TEXTS.map(ValueError),
+}
+LONGEST_LINE: Final = 12_000
+
+
+def strange(hint: object) -> st.SearchStrategy[object]:
+    """Return values for a field of that type, as a stranger would have them."""
+    if get_origin(hint) is Literal:
+        return st.sampled_from(get_args(hint))
+    if "Iterable" in str(hint):
+        (kind,) = get_args(hint)
+        return st.lists(FINDINGS if kind is Finding else KINDS[kind], max_size=5)
+    return st.one_of([KINDS[kind] for kind in get_args(hint) or (hint,)])
+
+
+FINDINGS: Final = st.builds(
+    Finding, st.text(max_size=300), st.sampled_from(Result), st.floats(0, 9), st.text(max_size=300)
+)
+
+
+@pytest.mark.parametrize("form", [LogFormat.JSON, LogFormat.TEXT])
+@pytest.mark.parametrize("event", functions(), ids=name_of)
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_no_line_is_forged(form: LogFormat, event: Callable[..., None], data: st.DataObject) -> None:
+    """LOG-01 LOG-02 Whatever stands in any field of any event: one line, bounded, printable ASCII."""
+    fields = {name: data.draw(strange(hint), name) for name, hint in hints_of(event).items()}
+    out = io.StringIO()
+    event(log.configure(form, LogLevel.DEBUG, out), **fields)
+    assert out.getvalue().endswith("\n")
+    first, *rest = out.getvalue().removesuffix("\n").split("\n")
+    assert first.isascii()
+    assert first.isprintable()
+    assert len(first) <= LONGEST_LINE
+    assert all(line.startswith("    ") and line.isascii() and line.isprintable() for line in rest)
+    assert not rest or (event is events.session_failed and form is LogFormat.TEXT)
+    if form is LogFormat.JSON:
+        assert json.loads(first)["event"] == name_of(event)
+
+
+def hints_of(event: Callable[..., None]) -> dict[str, object]:
+    """Return the type of each field."""
+    hints = get_type_hints(event)
+    return {name: hint for name, hint in hints.items() if name not in {"log", "return"}}
+
+
+def test_no_stranger_chooses_a_format() -> None:
+    """LOG-02 What is written first is always a literal, and nobody but `events` writes."""
+    packages = [path for name in ("tarpit", "scoring") for path in (ROOT / name).rglob("*.py")]
+    calls = [(path, call) for path in packages for call in log_calls(path)]
+    assert len(calls) > 20
+    for path, call in calls:
+        assert path.parent.name == "observe"
+        assert len(call.args) == 1
+        assert isinstance(call.args[0], ast.Constant)
+
+
+def log_calls(path: Path) -> Iterator[ast.Call]:
+    """Yield the calls that write an event."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.args[0] if node.args else None, ast.Constant):
+            target = node.func.body if isinstance(node.func, ast.IfExp) else node.func
+            if isinstance(target, ast.Attribute) and target.attr in {"debug", "info", "warning", "error"}:
+                yield node

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tarpit.smtp.commands import parse
+from tarpit.smtp.content import END
 from tarpit.smtp.dialogue import Dialogue
 from tarpit.smtp.guard import Guard
-from tarpit.smtp.content import END
 from tarpit.smtp.lines import LIMIT, LineFault, Lines
 from tarpit.smtp.observer import Observer
 from tarpit.smtp.replies import ReceivedReply, ReplyFault, ReplyReader

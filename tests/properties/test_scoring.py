@@ -1,5 +1,6 @@
 """Laws of scoring: whatever DNS answers and whatever the weights, a verdict stays what it may be."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -16,6 +17,7 @@ from scoring import (
     Conduct,
     Config,
     Finding,
+    Lookup,
     Opinion,
     Peer,
     Result,
@@ -73,19 +75,24 @@ class AnyAnswer:
 
     def __init__(self, data: st.DataObject) -> None:
         self._data = data
-        self._known: dict[tuple[str, str], Answer] = {}
+        self.known: dict[tuple[str, str], Answer] = {}
 
     async def query(self, name: str, kind: str, *, until: float) -> Answer:
         """Return some answer."""
-        if (name, kind) not in self._known:
-            self._known[name, kind] = self._data.draw(BY_KIND[kind])
-        return self._known[name, kind]
+        if (name, kind) not in self.known:
+            self.known[name, kind] = self._data.draw(BY_KIND[kind])
+        return self.known[name, kind]
 
 
 def judged(config: Config, data: st.DataObject, conduct: Conduct = NO_CONDUCT) -> Verdict:
     """Return the verdict on a peer about whom DNS says anything at all."""
-    peer = Peer(EVERYBODY.address, EVERYBODY.helo, EVERYBODY.mail_from, conduct)
-    return trio.run(score, peer, config, AnyAnswer(data), clock=MockClock(autojump_threshold=0))
+    return asked(config, AnyAnswer(data), conduct)
+
+
+def asked(config: Config, resolver: Lookup, conduct: Conduct = NO_CONDUCT) -> Verdict:
+    """Return the verdict that *resolver* leads to."""
+    peer = replace(EVERYBODY, conduct=conduct)
+    return trio.run(score, peer, config, resolver, clock=MockClock(autojump_threshold=0))
 
 
 @settings(max_examples=60, deadline=None)
@@ -114,6 +121,35 @@ def test_every_answer_is_documented(conduct: Conduct, data: st.DataObject) -> No
         assert finding.points == 0 or finding.result not in {Result.NO_OPINION, Result.ERROR}
     assert 60 <= verdict.lifetime <= 3600
     assert len({finding.signal for finding in verdict.findings}) == len(verdict.findings)
+
+
+class Ailing:
+    """The same resolver, some of whose answers get lost; what it is asked only now is lost as well."""
+
+    def __init__(self, well: AnyAnswer, lost: set[tuple[str, str]]) -> None:
+        self._well = well
+        self._lost = lost
+
+    async def query(self, name: str, kind: str, *, until: float) -> Answer:
+        """Return the answer, or that there is none."""
+        if (name, kind) in self._lost or (name, kind) not in self._well.known:
+            return Answer(Status.UNKNOWN, "no answer in time")
+        return self._well.known[name, kind]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_trouble_is_mild(data: st.DataObject) -> None:
+    """Whatever answers get lost, no verdict is worse for it, where no list or name speaks for the peer."""
+    config = Config(
+        zones=parse_zones("a.example*9 b.example=127.0.0.[2..4]*5 b.example=127.0.0.9*3"),
+        name_zones=parse_zones("n.example*2;ask=helo+mail m.example=127.0.1.2*1;ask=mail"),
+        hold_at=100,
+    )
+    well = AnyAnswer(data)
+    before = asked(config, well)
+    lost = data.draw(st.sets(st.sampled_from(sorted(well.known))))
+    assert asked(config, Ailing(well, lost)).score <= before.score
 
 
 FINDINGS = st.builds(

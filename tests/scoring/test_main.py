@@ -129,9 +129,11 @@ async def test_stream(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
         (["192.0.2.1", "--masks", "dbl.example"], "mask is not zone=shown"),
         (["192.0.2.1", "--weights", "pregret=4"], "did you mean pregreet?"),
         (["192.0.2.1", "--dns-server", "ns.example"], "is not ip or ip:port"),
-        (["192.0.2.1", "--timeout", "soon"], "invalid"),
-        (["192.0.2.1", "--timeout", "-1"], "invalid"),
-        (["--stdin", "--at-once", "0"], "invalid"),
+        (["192.0.2.1", "--timeout", "soon"], "--timeout: 'soon' is not a number of seconds up to 3600"),
+        (["192.0.2.1", "--timeout", "-1"], "--timeout: '-1' is not a number of seconds up to 3600"),
+        (["192.0.2.1", "--timeout", "nan"], "--timeout: 'nan' is not a number of seconds up to 3600"),
+        (["--stdin", "--at-once", "0"], "--at-once: '0' is not a number from 1 to 100000"),
+        (["--stdin", "--at-once", "many"], "--at-once: 'many' is not a number from 1 to 100000"),
     ],
 )
 def test_usage(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:

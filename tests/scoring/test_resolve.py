@@ -12,9 +12,10 @@ import dns.resolver
 import dns.rrset
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from scoring import resolve
+from scoring.answer import NO_ROOM
 from scoring.resolve import TOO_LATE, Answer, Resolver, Status, read_message
 from tests.support.dns_faults import faulty
 from tests.support.dns_zone import serving
@@ -156,7 +157,7 @@ async def test_dead_resolvers() -> None:
         async with trio.open_nursery() as nursery:
             for number in range(1000):
                 nursery.start_soon(ask_one, number)
-        assert max(late) < 0.3
+        assert max(late) < 3  # what a busy machine adds; without a deadline it would be minutes
         assert not resolver._flying
 
 
@@ -287,6 +288,45 @@ async def test_who_shares_has_his_own_deadline(autojump_clock: MockClock) -> Non
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(ask, resolver, "mail.example", answers, start + 1)
     assert answers == [(start + 1, Status.UNKNOWN), (start + 2, Status.FOUND)]
+
+
+async def test_no_room(autojump_clock: MockClock) -> None:
+    """Who never had a fair time on the wire is told so: that is not the silence of a server."""
+
+    class Silent(Resolver):
+        async def _ask(self, name: str, kind: str, until: float) -> Answer:
+            await trio.sleep_until(until)
+            return TOO_LATE
+
+    resolver, answers = Silent([], in_flight=1), dict[str, Answer]()
+
+    async def ask(name: str, seconds: float) -> None:
+        answers[name] = await resolver.query(name, "A", until=seconds)
+
+    async with trio.open_nursery() as nursery:
+        for name, seconds in (("first", 3.0), ("second", 3.0), ("third", 3.4), ("fourth", 9.0)):
+            nursery.start_soon(ask, name, seconds)
+            await wait_all_tasks_blocked()
+    assert answers == {"first": TOO_LATE, "second": NO_ROOM, "third": NO_ROOM, "fourth": TOO_LATE}
+    assert len(resolver._known) == 0
+
+
+async def test_wait_room(autojump_clock: MockClock) -> None:
+    """Who is about to ask much waits until all who asked before are on their way."""
+    resolver, entered = Counting(in_flight=2), list[float]()
+
+    async def ask(number: int) -> None:
+        await resolver.query(f"n{number}.example", "A", until=math.inf)
+
+    async with trio.open_nursery() as nursery:
+        await resolver.wait_room()
+        entered.append(trio.current_time())
+        for number in range(4):
+            nursery.start_soon(ask, number)
+        await wait_all_tasks_blocked()
+        await resolver.wait_room()
+        entered.append(trio.current_time())
+    assert entered == [0, 4]
 
 
 async def test_in_flight_cap(autojump_clock: MockClock) -> None:

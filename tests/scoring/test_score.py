@@ -115,8 +115,43 @@ async def test_the_null_sender_is_weighed_once() -> None:
     assert (weighed["spf"], weighed["spf-helo"]) == (3, 0)
 
 
+async def test_one_domain_is_weighed_once() -> None:
+    """Who has its domain as HELO name is not told twice that SPF fails for it."""
+    scorer = Scorer(Config(), FakeResolver(ANSWERS))
+    verdict = await scorer.score(Peer("192.0.2.1", helo="Bad.example.", mail_from="a@bad.example"))
+    weighed = {finding.signal: finding.points for finding in verdict.findings}
+    assert (weighed["spf"], weighed["spf-helo"]) == (3, 0)
+
+
+async def test_nothing_to_weigh_twice() -> None:
+    """Where neither name is a domain, SPF of the HELO name is asked about only where there is one."""
+    scorer = Scorer(Config(), FakeResolver(ANSWERS))
+    verdict = await scorer.score(Peer("192.0.2.1", mail_from="nobody"))
+    assert [finding.signal for finding in verdict.findings] == ["rdns", "spf"]
+
+
+async def test_conduct_is_weighed_anew() -> None:
+    """What the peer has made good is off its verdict; what others say of it stays."""
+    scorer = Scorer(CONFIG, FakeResolver(ANSWERS))
+    before = await scorer.score_connection("192.0.2.1")
+    slip = scorer.with_conduct(before, Conduct(pregreet=True, recipients=3, recipients_refused=3))
+    habit = scorer.with_conduct(slip, Conduct(pregreet=True, recipients=4, recipients_refused=4))
+    mended = scorer.with_conduct(habit, Conduct(recipients=9, recipients_refused=4))
+    assert [one.score - before.score for one in (slip, habit, mended)] == [5, 8, 0]
+    assert mended == before
+
+
+async def test_one_deadline(autojump_clock: MockClock) -> None:
+    """DNS-02: with every resolver dead, all there is to ask about a peer takes one wait."""
+    silent = dict.fromkeys(("1.2.0.192.in-addr.arpa", "h.example", "m.example"), math.inf)
+    verdict = await score(
+        Peer("192.0.2.1", "h.example", "a@m.example"), Config(), FakeResolver({}, seconds=silent)
+    )
+    assert (trio.current_time(), verdict.score, verdict.opinion) == (3, 0, Opinion.NO_OPINION)
+
+
 async def test_helo_and_mail_at_once(autojump_clock: MockClock) -> None:
-    """A silent HELO name leaves SPF at MAIL its own time; two waits are the most it can take."""
+    """A silent HELO name leaves SPF at MAIL its own time, and all of it takes one wait."""
     scorer = Scorer(Config(), FakeResolver(ANSWERS, seconds={"slow.example": 60}))
     verdict = await scorer.score(Peer("192.0.2.1", helo="slow.example", mail_from="a@bad.example"))
     assert trio.current_time() == 3

@@ -3,13 +3,15 @@
 import io
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 import trio
+from trio.testing import MockClock
 
-from scoring.answer import Answer
+from scoring.answer import TOO_LATE, Answer
 from scoring.config import Config
 from scoring.score import Peer, Scorer
 from scoring.stream import BLOCK, parse_peer, score_stream
@@ -130,6 +132,53 @@ async def test_many_at_once_and_no_more() -> None:
     answers, code = await streamed(data, resolver, at_once=100)
     assert [answer["peer"] for answer in answers] == [f"10.0.{n // 256}.{n % 256}" for n in range(500)]
     assert (code, resolver.most) == (1, 100)
+
+
+async def test_a_slow_reader() -> None:
+    """Who does not read the answers keeps nobody from being asked in time: a thread waits for him."""
+    reading, out = threading.Event(), io.StringIO()
+
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            if not reading.wait(5):
+                raise TimeoutError
+            return out.write(text)
+
+    async def read() -> None:
+        await trio.sleep(0.05)
+        reading.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        with piped(b"192.0.2.1\n" * 300) as source:
+            assert await score_stream(Scorer(Config(), FakeResolver(NAMED)), source, Slow()) == 0
+    assert len(out.getvalue().splitlines()) == 300
+
+
+async def test_no_more_than_there_is_room_for(autojump_clock: MockClock) -> None:
+    """Each peer waits for its turn before its time begins to run: a long stream is no trouble of DNS."""
+
+    class OneByOne(FakeResolver):
+        """Has room for two questions, each of which takes a second."""
+
+        room = trio.Semaphore(2)
+
+        async def query(self, name: str, kind: str, *, until: float) -> Answer:
+            with trio.move_on_at(until):
+                async with self.room:
+                    await trio.sleep(1)
+                    return await super().query(name, kind, until=until)
+            return TOO_LATE
+
+        async def wait_room(self) -> None:
+            async with self.room:
+                pass
+
+    resolver, out = OneByOne({}), io.StringIO()
+    with piped(b"".join(b"10.0.0.%d\n" % n for n in range(20))) as source:
+        scorer = Scorer(NAMELESS_IS_SUSPECT, resolver)
+        assert await score_stream(scorer, source, out, wait_turn=resolver.wait_room) == 1
+    assert {json.loads(line)["verdict"] for line in out.getvalue().splitlines()} == {"suspect"}
 
 
 async def test_a_reader_that_leaves() -> None:

@@ -71,6 +71,26 @@ def test_vouches(signal: str, points: float, vouches: bool) -> None:
     assert verdict(Finding(signal, Result.PASS, points, "")).vouched_for is vouches
 
 
+def named(identity: str, points: float, zone: str = "dbl.example") -> Finding:
+    return Finding(f"rhsbl:{zone}:{identity}", Result.LISTED, points, "127.0.1.2")
+
+
+@pytest.mark.parametrize(
+    ("findings", "score"),
+    [
+        pytest.param([named("helo", 1)], 1, id="one name"),
+        pytest.param([named("rdns", 1), named("helo", 1), named("mail", 1)], 1, id="one name three times"),
+        pytest.param([named("rdns", 1), named("mail", 3)], 3, id="what weighs most"),
+        pytest.param([named("helo", 1), named("helo", 2, "uri.example")], 3, id="two lists"),
+        pytest.param([named("helo", 3), named("mail", -1), named("rdns", -1)], 2, id="for and against"),
+        pytest.param([named("helo", 1), LISTED], 7, id="beside a list of addresses"),
+    ],
+)
+def test_a_list_of_names_counts_once(findings: list[Finding], score: float) -> None:
+    """A peer that uses one listed name as HELO name, reverse name and reverse-path is listed once."""
+    assert verdict(*findings).score == score
+
+
 def test_volume_with_a_tiny_threshold() -> None:
     """A suspect threshold below 1 does not turn volume into a reward."""
     assert Verdict((FAST,), suspect_at=0.5, hold_at=8).score == 0

@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from scoring.answer import NO_ROOM
 from scoring.resolve import TOO_LATE, Answer, Status
 from scoring.testpoints import Form
 from scoring.verdict import Finding, Result
@@ -176,6 +177,7 @@ async def test_a_zone_that_comes_and_goes(autojump_clock: MockClock) -> None:
     [
         (Finding("dnsbl:x", Result.NO_OPINION, 0, "", seconds=3), False),
         (Finding("dnsbl:x", Result.NO_OPINION, 0, "SERVFAIL", seconds=0.01), True),
+        (Finding("dnsbl:x", Result.NO_OPINION, 0, NO_ROOM.why, seconds=3), True),
         (Finding("dnsbl:x", Result.LISTED, 1, "", seconds=2.9), True),
     ],
 )

@@ -102,7 +102,7 @@ def test_control(line: bytes) -> None:
     "line", [b" DATA", b"\tdata", b"DATA\0foo", b"DATA\x7f", b"\0BDAT 18", b"BDAT\t18 LAST", b" bdat 18"]
 )
 def test_content_may_come_behind(line: bytes) -> None:
-    """Where a laxer server would go on with content it is known that this was tried: no command may follow."""
+    """Where a laxer server would go on with content it is known that this was tried."""
     command = parse(line)
     assert isinstance(command, Malformed)
     assert command.verb is (Verb.BDAT if b"BDAT" in line.upper() else Verb.DATA)

@@ -1,20 +1,14 @@
 """A slowed message's content: read off the wire, and written anew."""
 
 from collections.abc import Iterable
-from itertools import pairwise, product
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tarpit.smtp.content import END, ContentFault, Decoder, Encoder, header_field
-
-STARTS = (
-    b"\r\n", b"\n", b"\r", b"\r\r\n", b"\n\r", b"\n\n", b"\r\0\n", b"\r\n\0", b"\x0b", b"\x0c", b"\xc2\x85",
-    b"\xe2\x80\xa8",
-)  # fmt: skip
-ENDS = (b"\r\n", b"\n", b"\r", b"\r\r\n", b"\n\r", b"\0\r\n", b" \r\n", b"\x0b\r\n", b"\xe2\x80\xa8")
-GRID = [(start, end) for start, end in product(STARTS, ENDS) if (start, end) != (b"\r\n", b"\r\n")]
+from tests.support.framing import GRID, HEADERS, assert_unmistakable, singly
 
 WIRE = st.lists(
     st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"\r\n.", b"\r\n..", b"\0", b".\0", b"a", b"\xff", END])
@@ -25,10 +19,6 @@ TEXT = st.lists(
     st.sampled_from([b"\r\n", b".", b"..", b"\r\n.", b".\0", b"a", b" ", b"\x0b"]) | st.just(b"\x85\xff"),
     max_size=24,
 ).map(lambda words: b"".join(words) + b"\r\n")
-
-
-def singly(data: bytes) -> list[bytes]:
-    return [data[i : i + 1] for i in range(len(data))]
 
 
 def decoded(pieces: Iterable[bytes], *, refuse_bare: bool = False) -> tuple[bytes, Decoder]:
@@ -53,15 +43,6 @@ def cut(draw: st.DrawFn, streams: st.SearchStrategy[bytes]) -> list[bytes]:
     data = draw(streams)
     at = sorted(draw(st.lists(st.integers(0, len(data)), max_size=6)))
     return [data[i:j] for i, j in pairwise([0, *at, len(data)])]
-
-
-def assert_unmistakable(sent: bytes) -> None:
-    """What a backend is sent after 354 has one end, at its end, and no newline that is half of one."""
-    whole = b"\r\n" + sent
-    assert whole.endswith(END)
-    assert whole.count(END) == 1
-    assert whole.count(b"\r") == whole.count(b"\n") == whole.count(b"\r\n")
-    assert b"\n.\0" not in whole
 
 
 DECODED = [
@@ -93,7 +74,7 @@ def test_decoding(wire: bytes, content: bytes, rest: bytes) -> None:
         assert (found, decoder.rest, decoder.ended) == (content, rest, True)
 
 
-@pytest.mark.parametrize("first", [b"Subject: x\r\n", b"Subject: x\n"], ids=["CRLF", "LF"])
+@pytest.mark.parametrize("first", HEADERS, ids=["EOD-16", "EOD-17"])
 @pytest.mark.parametrize(("start", "end"), GRID)
 def test_no_other_spelling_ends_a_message(start: bytes, end: bytes, first: bytes) -> None:
     """EOD-02..16, EOD-18: of 107 spellings none ends it, whole or byte by byte, nor do they at the backend.

@@ -55,7 +55,7 @@ def length(pieces: list[bytes]) -> int:
 
 @pytest.mark.parametrize(("content", "size"), MESSAGES)
 def test_where_it_ends(content: bytes, size: int) -> None:
-    """EOD-18: the message is this long, whole, byte by byte, and cut in two anywhere; empty pieces are nothing."""
+    """EOD-18: the message is this long, whole, byte by byte, and cut in two anywhere."""
     cuts = [[content[:i], b"", content[i:]] for i in range(len(content))]
     assert {length(pieces) for pieces in ([content], singly(content), *cuts)} == {size}
 
@@ -88,7 +88,7 @@ SOUND = [
 @pytest.mark.parametrize("wire", SOUND)
 @pytest.mark.parametrize("refuse_bare", [False, True])
 def test_sound_content_is_unchanged(wire: bytes, refuse_bare: bool) -> None:
-    """What goes on are the bytes that came; never is more than three of them held back."""
+    """What goes on are the bytes that came."""
     cuts = ([wire[:i], wire[i:]] for i in range(min(len(wire), 300)))
     for pieces in ([wire], singly(wire[-3000:]) if len(wire) > 3000 else singly(wire), *cuts):
         sent, guard = cleanly([*pieces, b"QUIT\r\n"], refuse_bare=refuse_bare)
@@ -118,9 +118,16 @@ def test_what_is_held_back(block: bytes, held: bytes) -> None:
 
 
 def test_the_end_goes_on_in_one_piece() -> None:
-    """However the end is cut, its dot and what follows go on together: nothing is an end that is not certain."""
+    """However the end is cut, its dot and what follows go on together, once they are certain."""
     guard = Guard()
-    assert [guard.receive(piece) for piece in singly(b"a\r\n.\r\n")] == [b"a", b"", b"\r\n", b"", b"", b".\r\n"]
+    assert [guard.receive(piece) for piece in singly(b"a\r\n.\r\n")] == [
+        b"a",
+        b"",
+        b"\r\n",
+        b"",
+        b"",
+        b".\r\n",
+    ]
 
 
 # -- mended, or refused
@@ -147,7 +154,7 @@ SMUGGLED = b"MAIL FROM:<c@d.example>\r\nRCPT TO:<e@f.example>\r\nDATA\r\nSubject
 @pytest.mark.parametrize("header", HEADERS, ids=["", "EOD-17"])
 @pytest.mark.parametrize("spelling", BARE)
 def test_no_smuggling(spelling: bytes, header: bytes) -> None:
-    """EOD-18, EOD-21: what follows is content, cut anywhere; mended, the message has one end; or it is refused."""
+    """EOD-18, EOD-21: what follows is content, cut anywhere; the message has one end, or is refused."""
     wire = header + b"\r\none" + spelling + SMUGGLED + END
     for pieces in ([wire], singly(wire), *([wire[:i], wire[i:]] for i in range(len(wire)))):
         sent, guard = cleanly(pieces)
@@ -170,14 +177,14 @@ def test_a_stray_cr_before_the_end() -> None:
         assert cleanly(pieces, refuse_bare=True)[1].fault is F.BARE_NEWLINE
 
 
-@pytest.mark.parametrize("wire", [b".\0", b"a\r\n.\0\r\nb", b"a\n.\0", b"a\nb\r\n.\0", b"a\r\n.\0\nb"])
+@pytest.mark.parametrize("wire", [b".\0b", b"a\r\n.\0\r\nb", b"a\n.\0b", b"a\n\r\n.\0b", b"a\r\n.\0\nb"])
 def test_a_dot_and_a_nul(wire: bytes) -> None:
     """EOD-11: OpenSMTPD would end there, so nothing goes on from there; the end is found all the same."""
     for pieces in ([wire + END + b"RSET"], singly(wire + END + b"RSET")):
         sent, guard = cleanly(pieces)
         assert (guard.ended, guard.rest, guard.fault) == (True, b"RSET", F.DOT_NUL)
         assert_sound(sent)
-        assert b"b" not in sent.partition(b"\n")[2]
+        assert b"b" not in sent
 
 
 @pytest.mark.parametrize("first", HEADERS, ids=["EOD-16", "EOD-17"])
@@ -202,9 +209,10 @@ def test_grid(start: bytes, end: bytes, first: bytes) -> None:
 
 
 MENDED = [
-    pytest.param(b"a\r\n.x\r\nb\nc\r\n.y\r\n.\r\n", b"a\r\n.x\r\nb\r\nc\r\ny\r\n.\r\n", id="as it was, before it"),
+    pytest.param(
+        b"a\r\n.x\r\nb\nc\r\n.y\r\n.\r\n", b"a\r\n.x\r\nb\r\nc\r\ny\r\n.\r\n", id="as it was, before it"
+    ),
     pytest.param(b"a\r\n.\nb\r\n.\r\n", b"a\r\n\r\nb\r\n.\r\n", id="a dot that was certain only then"),
-    pytest.param(b".\n.\r\n", b"\r\n..\r\n" + END[2:], id="a dot at the very start") if False else
     pytest.param(b".\na\r\n.\r\n", b"\r\na\r\n.\r\n", id="a dot at the very start"),
     pytest.param(b"a\n.b\r\n.\r\n", b"a\r\n..b\r\n.\r\n", id="a dot behind a bare LF is the text's own"),
     pytest.param(b"\n.\r\n", b"\r\n..\r\n", id="no end yet: a dot behind a bare LF"),
@@ -214,7 +222,7 @@ MENDED = [
 
 @pytest.mark.parametrize(("wire", "sent"), MENDED)
 def test_mending(wire: bytes, sent: bytes) -> None:
-    """From the first bare newline on, and not before, content is written anew; the same, however it is cut."""
+    """From the first bare newline on, and not before, content is written anew, however it is cut."""
     for pieces in ([wire], singly(wire), *([wire[:i], wire[i:]] for i in range(len(wire)))):
         found, guard = cleanly(pieces)
         assert (found if guard.ended else found + b"\r\n") == sent

@@ -1,11 +1,13 @@
 """A scripted backend: speaks SMTP over loopback, and keeps every byte each connection sent to it.
 
 What it says to a verb can be replaced, for BANNER and DOT (the end of data) too: other bytes, a closed
-connection, a reset, silence, or whatever a function of the connection says; by whole line, too. It judges
+connection, a reset, silence, or whatever a function of the connection says; by whole line, too. With a
+`context`, TLS begins behind its 220 to STARTTLS, and what it says inside may differ (`TLS EHLO`). It judges
 nothing and checks no order: what it is told is the test's matter.
 """
 
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -50,6 +52,7 @@ class Connection:
     commands: list[bytes] = field(default_factory=list)  # without CRLF, content left out
     contents: list[bytes] = field(default_factory=list)  # as on the wire, the last dot left out
     closed: bool = False
+    secure: bool = False  # inside TLS by now
 
 
 @dataclass
@@ -58,8 +61,9 @@ class FakeBackend:
 
     address: tuple[str, int]
     answers: dict[str, Answer]
-    proxied: bool = False  # expect a PROXY protocol v2 header
+    proxied: bool = False  # expect a PROXY header of either version
     connections: list[Connection] = field(default_factory=list)
+    context: ssl.SSLContext | None = None
     cut_after: int | None = None  # bytes received on a connection, which is then reset
     _changed: trio.Event = field(default_factory=trio.Event)
 
@@ -104,12 +108,13 @@ class _Dialogue:
     def __init__(self, backend: FakeBackend, connection: Connection, stream: trio.SocketStream) -> None:
         self._backend = backend
         self._connection = connection
-        self._stream = stream
+        self._socket = stream
+        self._stream: trio.abc.Stream = stream
         self._buffer = bytearray()
 
     async def run(self) -> None:
         try:
-            async with self._stream:
+            async with self._socket:
                 await self._talk()
         except _Ended:
             pass
@@ -117,7 +122,9 @@ class _Dialogue:
     async def _talk(self) -> None:
         if self._backend.proxied:
             header = await self._exactly(16)
-            self._connection.proxy_header = header + await self._exactly(int.from_bytes(header[14:16], "big"))
+            text = header.startswith(b"PROXY ")
+            rest = self._until(b"\r\n") if text else self._exactly(int.from_bytes(header[14:16], "big"))
+            self._connection.proxy_header = header + await rest
         await self._answer("BANNER")
         while True:
             line = await self._until(b"\r\n")
@@ -126,6 +133,10 @@ class _Dialogue:
             said = await self._answer(verb, line)
             if verb == "DATA" and said.startswith(b"354"):
                 await self._content()
+            if verb == "STARTTLS" and said.startswith(b"220") and self._backend.context:
+                secure = trio.SSLStream(self._socket, self._backend.context, server_side=True)
+                await secure.do_handshake()
+                self._stream, self._connection.secure = secure, True
             if verb == "QUIT":
                 raise _Ended
 
@@ -139,6 +150,8 @@ class _Dialogue:
     async def _answer(self, verb: str, line: bytes = b"") -> bytes:
         answers = self._backend.answers
         answer = answers.get(line.decode("latin-1")) or answers.get(verb, UNKNOWN)
+        if self._connection.secure:
+            answer = answers.get(f"TLS {verb}", answer)
         if callable(answer):
             answer = answer(self._connection)
         if answer is Does.RESET:
@@ -153,7 +166,7 @@ class _Dialogue:
         return answer
 
     def _reset(self) -> NoReturn:
-        self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         raise _Ended
 
     async def _until(self, end: bytes) -> bytes:

@@ -9,6 +9,7 @@ OpenSMTPD would need a shell to store anything: it sends on, to a sink.
 
 import os
 import signal
+import socket
 import socketserver
 import subprocess
 import threading
@@ -49,6 +50,8 @@ keep_environment =
 add_environment =
 tls_advertise_hosts =
 disable_ipv6 = true
+smtp_accept_max = 200
+smtp_accept_queue_per_connection = 0
 message_size_limit = {LARGEST}
 deliver_drop_privilege = true
 acl_smtp_rcpt = rcpt
@@ -78,6 +81,7 @@ _OPENSMTPD: Final = f"""\
 table full {{{{ "{FULL}" }}}}
 filter full phase commit match mail-from <full> reject "452 4.3.1 no room at smtpd.example"
 smtp max-message-size {LARGEST}
+mta limit conn-delay-route 0 reconn-delay-route 0
 listen on 127.0.0.1 port {{port}} hostname smtpd.example filter full
 action "on" relay host "smtp://127.0.0.1:{{sink}}"
 match from any for rcpt-to "{RECIPIENT}" action "on"
@@ -168,13 +172,18 @@ class _Take(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         assert isinstance(self.server, _Sink)
         self.wfile.write(b"220 sink.example ESMTP\r\n")
-        while (line := self.rfile.readline()) and not line.upper().startswith(b"QUIT"):
+        while (line := self._line()) and not line.upper().startswith(b"QUIT"):
             if line.upper().startswith(b"DATA"):
                 self.wfile.write(b"354 go on\r\n")
-                lines = iter(self.rfile.readline, b".\r\n")
+                lines = iter(self._line, b".\r\n")
                 self.server.taken.append(b"".join(each.removeprefix(b".") for each in lines))
             self.wfile.write(b"250 ok\r\n")
         self.wfile.write(b"221 bye\r\n")
+
+    def _line(self) -> bytes:
+        # OpenSMTPD waits for our ACK between the parts of a message, which would come after 40 ms
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return self.rfile.readline()
 
 
 @contextmanager

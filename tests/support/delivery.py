@@ -12,7 +12,8 @@ from typing import Final, TypeVar
 import trio
 
 from tarpit.backend.introduce import Introduction
-from tarpit.backend.pool import Backend, Pool
+from tarpit.backend.pool import Pool
+from tarpit.backend.server import Backend
 from tarpit.backend.splits import Splits
 from tarpit.deliver import Delivery, Means, Outcome
 from tarpit.destinations import BackendAddress

@@ -91,7 +91,6 @@ def assert_sound(sent: bytes) -> None:
     """What a backend is sent after 354, whole or not, has no newline that is half of one, and no trap."""
     whole = b"\r\n" + sent
     crlf = whole.count(b"\r\n")
-    # a CR alone may be at the very end of nothing: it is held back until it is known what it is
     assert whole.count(b"\r") == whole.count(b"\n") == crlf, whole
     assert b"\n.\0" not in whole, whole
 

@@ -71,6 +71,7 @@ smtp unix - - n - - smtp
 discard unix - - n - - discard
 virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
+tlsmgr unix - - n 1000? 1 tlsmgr
 showq unix n - n - - showq
 flush unix n - n 1000? 0 flush
 """

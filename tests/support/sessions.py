@@ -35,7 +35,7 @@ async def session(
             wire_pair(around.poller) as (wire, far),
             trio.open_nursery() as nursery,
         ):
-            one = Session(wire, around.services, "id")
+            one = Session(wire, around.services, 1)
             around.services.began(one)
             nursery.start_soon(one.run)
             yield far, backend, around, one

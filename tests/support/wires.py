@@ -71,11 +71,15 @@ class Far:
         """Send *data*."""
         await self.stream.send_all(data)
 
+    async def receive(self) -> bytes:
+        """Return what comes next, b"" at the end."""
+        return bytes(await self.stream.receive_some())
+
     async def hear(self, end: bytes = b"\r\n") -> bytes:
         """Return what comes until it ends with *end*, or the other side ends."""
         data = b""
         with trio.fail_after(LONG):
-            while not data.endswith(end) and (piece := await self.stream.receive_some()):
+            while not data.endswith(end) and (piece := await self.receive()):
                 data += piece
         return data
 
@@ -104,6 +108,17 @@ async def wire_pair(poller: Poller, *, backend: bool = False) -> AsyncIterator[t
         await far.stream.aclose()
 
 
+@dataclass(frozen=True)
+class Paced:
+    """A pacer that asks a function."""
+
+    asked: Callable[[Stage], Pace]
+
+    def pace_for(self, stage: Stage) -> Pace:
+        """Return what the function says."""
+        return self.asked(stage)
+
+
 def full_speed(_: Stage) -> Pace:
     """Slow nobody."""
     return FULL_SPEED
@@ -113,7 +128,7 @@ def voice_on(
     wire: Wire, dialogue: Dialogue, wheel: Wheel, pace_for: Callable[[Stage], Pace] = full_speed
 ) -> Voice:
     """Return a voice on *wire*."""
-    return Voice(wire, wheel, dialogue, pace_for=pace_for, patience=300.0)
+    return Voice(wire, wheel, dialogue, pacer=Paced(pace_for), patience=300.0)
 
 
 @dataclass
@@ -131,8 +146,10 @@ class Surroundings:
 
 
 @asynccontextmanager
-async def stage(settings: Settings, resolver: Lookup) -> AsyncIterator[Surroundings]:
-    """Yield all that a session wants, in motion."""
+async def stage(
+    settings: Settings, resolver: Lookup, *, dialling: Dialling | None = DIALLING
+) -> AsyncIterator[Surroundings]:
+    """Yield all that a session wants, in motion; *dialling* as the settings say it where it is None."""
     log, capture = captured()
     poller, wheel = Poller(), Wheel()
     async with running(poller.run, wheel.run), trio.open_nursery() as nursery:
@@ -143,7 +160,7 @@ async def stage(settings: Settings, resolver: Lookup) -> AsyncIterator[Surroundi
             wheel=wheel,
             nursery=nursery,
             resolver=resolver,
-            dialling=DIALLING,
+            dialling=dialling,
         )
         nursery.start_soon(services.classifier.watch_zones, lambda _: None)
         yield Surroundings(services, poller, capture)

@@ -129,12 +129,36 @@ OCTETS = "it has the address in it, by octets"
                 f"192-0-2-1.isp.example.net does not lead back to the address; {OCTETS}",
             ),
         ),
-        (NOT_KNOWN, Finding("rdns", Result.NO_OPINION, 0, "the name could not be looked up in time")),
+        (NOT_KNOWN, Finding("rdns", Result.NO_OPINION, 0, "the name could not be looked up")),
     ],
 )
 def test_judge_host(host: HostName, finding: Finding) -> None:
     """No name, a claimed one and a generic one weigh a little each; not knowing weighs nothing."""
     assert judge_host(host, PEER, Config()) == finding
+
+
+TWO_NAMES = {
+    POINTER: found("dyn-192-0-2-1.isp.example", "mail.example"),
+    ("dyn-192-0-2-1.isp.example", "A"): found("192.0.2.1"),
+    ("mail.example", "A"): found("192.0.2.1"),
+}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "name"), [((), "mail.example"), (("isp.example",), "dyn-192-0-2-1.isp.example")]
+)
+async def test_the_best_of_its_names(allowed: tuple[str, ...], name: str) -> None:
+    """Of several confirmed names the one counts that is allowed, else one that does not look generic."""
+    config = Config(allow_names=allowed)
+    host, finding = await check_host(FakeResolver(TWO_NAMES), PEER, config, until=math.inf)
+    assert (host.name, finding.result, finding.points) == (name, Result.PASS, 0)
+
+
+async def test_trouble_with_the_better_name() -> None:
+    """A generic name weighs nothing while it is unknown whether the peer has a better one."""
+    answers = TWO_NAMES | {("mail.example", "A"): Answer(Status.UNKNOWN, "SERVFAIL")}
+    host, finding = await check_host(FakeResolver(answers), PEER, Config(), until=math.inf)
+    assert (host.name, finding.result, finding.points) == ("dyn-192-0-2-1.isp.example", Result.NEUTRAL, 0)
 
 
 def test_weights() -> None:

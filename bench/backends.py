@@ -1,0 +1,235 @@
+"""Is mail spread as the weights say, and does a backend ever see one connection more than its cap?
+
+`python -m bench.backends [shares] [stopped] [killed] [crowd] [silent] [real]` runs those, or all of them.
+
+    shares   10,000 sessions in turn to four sinks of weights 1 to 4; then 40 at once to the least busy
+    stopped  one of them is stopped and started again in the middle; `killed`: with SIGKILL
+    crowd    500 clean senders at once and 5,000 bots, before a sink with a cap of 20
+    silent   100 clean strangers from two addresses that say nothing, before the same, and one sender
+    real     four real servers: Postfix twice, Exim, OpenSMTPD
+
+`crowd` and `silent` run a second time with HAProxy in our place (maxconn and queue), if it is installed. What
+a sink counts is its own count. Both cores are shared by all processes: waits are upper bounds.
+"""
+
+import argparse
+import resource
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from bench.senders import Senders, sit
+from bench.sinks import Sink, sinks
+from bench.surroundings import ROOT, name_server, proxy
+from tests.support.backends import BACKENDS
+from tests.support.servers import LOOPBACK, answers, free_port, wait_until
+
+WEIGHTS: Final = (1, 2, 3, 4)
+CAP: Final = 20
+SAMPLE: Final = 0.05  # seconds
+HAPROXY: Final = """\
+global
+    maxconn 20000
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 300s
+    timeout server 300s
+    timeout queue 10s
+listen mail
+    bind 127.0.0.1:{port}
+    server sink 127.0.0.1:{backend} maxconn {cap}
+"""
+
+
+@contextmanager
+def tarpit(backends: Sequence[str], **variables: str) -> Iterator[int]:
+    """Run the proxy before *backends*, and yield its port."""
+    with name_server() as names, tempfile.TemporaryDirectory() as directory:
+        told = Path(directory, "log")
+        chosen = {"BACKENDS": " ".join(backends), **variables}
+        with proxy(8000, names=names, backend=0, log=told, **chosen) as (_, port):
+            yield port
+
+
+@contextmanager
+def haproxy(sink: Sink) -> Iterator[int]:
+    """Run HAProxy before *sink*, and yield its port."""
+    with tempfile.TemporaryDirectory() as directory:
+        port, config = free_port(), Path(directory, "haproxy.cfg")
+        config.write_text(HAPROXY.format(port=port, backend=sink.port, cap=CAP), "ascii")
+        with subprocess.Popen(["haproxy", "-db", "-f", str(config)], stderr=subprocess.DEVNULL) as process:
+            try:
+                wait_until(lambda: answers((LOOPBACK, port)), "haproxy answers")
+                yield port
+            finally:
+                process.kill()
+
+
+def weighted(running: Sequence[Sink]) -> list[str]:
+    """Return sinks as TARPIT_BACKENDS has them."""
+    return [f"{LOOPBACK}:{one.port}*{weight}" for one, weight in zip(running, WEIGHTS, strict=True)]
+
+
+def off_by(counts: Sequence[float]) -> float:
+    """Return by which share the worst of *counts* misses what its weight says."""
+    whole = sum(counts) / sum(WEIGHTS)
+    return max(abs(count / (whole * weight) - 1) for count, weight in zip(counts, WEIGHTS, strict=True))
+
+
+async def shares(sessions: int) -> list[str]:
+    """In turn, and to the least busy."""
+    lines = list[str]()
+    with sinks(len(WEIGHTS), seconds=0.02) as running:
+        with tarpit(weighted(running), BALANCE="round-robin") as port:
+            senders = Senders(port)
+            await senders.deliver_all(sessions, at_once=40)
+            had = [(await one.counts()).messages for one in running]
+            lines.append(f"round-robin: {had}, off by {off_by(had):.1%}; {senders.told()}")
+        with tarpit(weighted(running)) as port:
+            senders, seen = Senders(port), list[list[int]]()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(sample, running, seen)
+                await senders.deliver_all(sessions // 5, at_once=40)
+                nursery.cancel_scope.cancel()
+            full = [row for row in seen if sum(row) >= 30]
+            open_now = [statistics.fmean(column) for column in zip(*full, strict=True)]
+            told = ", ".join(f"{count:.1f}" for count in open_now)
+            lines.append(f"least, 40 at once: {told} open, off by {off_by(open_now):.1%}; {senders.told()}")
+    return lines
+
+
+async def sample(running: Sequence[Sink], into: list[list[int]]) -> None:
+    """Note again and again how many connections each sink has."""
+    while True:
+        into.append([(await one.counts()).open for one in running])
+        await trio.sleep(SAMPLE)
+
+
+async def stopped(seconds: float, how: signal.Signals) -> list[str]:
+    """One backend goes and comes back."""
+    with sinks(len(WEIGHTS), seconds=0.02) as running, tarpit(weighted(running)) as port:
+        senders, began = Senders(port), trio.current_time()
+        over = partial(_is_over, began + seconds)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(senders.deliver_all, 10**6, at_once=20, tries=5, over=over))
+            await trio.sleep(seconds / 10)
+            await trio.to_thread.run_sync(running[2].stop, how)
+            await trio.sleep(seconds / 10)
+            await trio.to_thread.run_sync(running[2].start_again)
+            await trio.sleep_until(began + 0.7 * seconds)
+            before = [(await one.counts()).sessions for one in running]
+        after = [(await one.counts()).sessions for one in running]
+        had = [late - early for early, late in zip(before, after, strict=True)]
+    return [f"{how.name}: {senders.told()}; then {had}, off by {off_by(had):.1%}"]
+
+
+def _is_over(until: float) -> bool:
+    return trio.current_time() > until
+
+
+async def crowd(clean: int, bots: int) -> list[str]:
+    """Many clean senders at once, and bots."""
+    lines = list[str]()
+    for name, before in ways():
+        with sinks(1, seconds=0.05) as (sink,), before(sink) as port:
+            command = [sys.executable, "-m", "bench.attack", *map(str, (port, bots, 1000, 12))]
+            with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as attack:
+                try:
+                    await trio.sleep(2)
+                    senders = Senders(port)
+                    await senders.deliver_all(clean, at_once=clean, tries=20)
+                finally:
+                    attack.kill()
+            counts = await sink.counts()
+            lines.append(f"{name}: {senders.told()}; the sink saw {counts.most} at most")
+    return lines
+
+
+async def silent(seconds: float) -> list[str]:
+    """Strangers who only sit there, and one sender."""
+    lines = list[str]()
+    for name, before in ways():
+        with sinks(1, seconds=0.05) as (sink,), before(sink) as port:
+            senders, began = Senders(port), trio.current_time()
+            async with trio.open_nursery() as nursery:
+                for number in range(100):
+                    nursery.start_soon(sit, port, f"127.0.250.{1 + number % 2}")
+                await trio.sleep(1)
+                async with trio.open_nursery() as several:
+                    while trio.current_time() < began + seconds:
+                        several.start_soon(partial(senders.deliver, "127.0.7.1", tries=10))
+                        await trio.sleep(0.25)
+                nursery.cancel_scope.cancel()
+            counts = await sink.counts()
+            lines.append(f"{name}: {senders.told()}; the sink saw {counts.most} at most")
+    return lines
+
+
+def ways() -> Iterator[tuple[str, Callable[[Sink], AbstractContextManager[int]]]]:
+    """Yield what can stand before a sink."""
+    yield "tarpit", lambda sink: tarpit([f"{LOOPBACK}:{sink.port};max={CAP}"])
+    if shutil.which("haproxy"):
+        yield "haproxy", haproxy
+
+
+async def real(sessions: int) -> list[str]:
+    """Four real servers."""
+    lines = list[str]()
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(BACKENDS[name]()) for name in ("postfix", "postfix", "exim", "opensmtpd")
+        ]
+        places = [
+            f"{one.address[0]}:{one.address[1]}*{weight}"
+            for one, weight in zip(servers, WEIGHTS, strict=True)
+        ]
+        with tarpit(places, BALANCE="round-robin") as port:
+            senders = Senders(port)
+            await senders.deliver_all(sessions, at_once=10)
+        had = Counter[int]()
+        until = trio.current_time() + 30
+        while had.total() < senders.delivered and trio.current_time() < until:
+            await trio.sleep(0.5)
+            had = Counter({number: len(one.stored()) for number, one in enumerate(servers)})
+        stored = [had[number] for number in range(len(servers))]
+        lines.append(f"Postfix, Postfix, Exim, OpenSMTPD stored {stored}, off by {off_by(stored):.1%}")
+        lines.append(senders.told())
+    return lines
+
+
+RUNS: Final[Mapping[str, Callable[[], Awaitable[list[str]]]]] = {
+    "shares": partial(shares, 10_000),
+    "stopped": partial(stopped, 80, signal.SIGTERM),
+    "killed": partial(stopped, 80, signal.SIGKILL),
+    "crowd": partial(crowd, 500, 5000),
+    "silent": partial(silent, 60),
+    "real": partial(real, 400),
+}
+
+
+def main() -> int:
+    """Run what is asked for, and print what was found."""
+    parser = argparse.ArgumentParser(prog="bench.backends", description="Spread mail over backends.")
+    parser.add_argument("runs", nargs="*", choices=[[], *RUNS], help="all of them, if none is named")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for name in parser.parse_args().runs or RUNS:
+        for line in trio.run(RUNS[name]):
+            print(f"{name:<10}{line}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Joined sessions that wait for their peer's next command, outside a transaction; the longest silent first.
+
+The one idea: a silent session is harmless as long as nobody else wants its slot. While somebody does, whoever
+has been silent for `LONGEST` hears 421 4.4.2 and may come again, and no more of them than there are who wait.
+RFC 5321 (section 4.5.3.2.7) gives a peer 5 minutes for a command, and so do we as long as there is room.
+
+A session inside a transaction is never ended so: what it has begun is mail. One inside TLS that we do not end
+(`blind`) is not known to be outside of one, and is not in here.
+
+Who waits, and who asks for the end of the others, is `slots`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import trio
+
+LONGEST: Final = 10.0  # seconds
+SOON: Final = 1.0  # from here on a session is silent, and not between two commands
+
+
+class Sitter:
+    """A session that holds a slot of one backend, and sometimes waits for its peer."""
+
+    __slots__ = ("_idlers", "end", "network", "since")
+
+    def __init__(self, idlers: "Idlers", network: bytes) -> None:
+        self._idlers = idlers
+        self.network = network
+        self.since = 0.0
+        self.end: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def waiting(self, end: Callable[[], None]) -> Iterator[None]:
+        """Let it be known that the peer is waited for; *end* ends that, with 421 4.4.2."""
+        self.since, self.end = trio.current_time(), end
+        self._idlers.rest(self)
+        try:
+            yield
+        finally:
+            self._idlers.stir(self)
+
+    def gone(self) -> None:
+        """Take note that the slot has been given back."""
+        self._idlers.forget(self)
+
+
+class Idlers:
+    """The silent sessions of one backend."""
+
+    __slots__ = ("_ending", "_resting")
+
+    def __init__(self) -> None:
+        self._resting: dict[Sitter, None] = {}  # in the order in which they fell silent
+        self._ending: set[Sitter] = set()  # told to end; the slot has not come back yet
+
+    def rest(self, sitter: Sitter) -> None:
+        """Take note that *sitter* has begun to wait. Told to end before, it has got over that."""
+        self._ending.discard(sitter)
+        self._resting[sitter] = None
+
+    def stir(self, sitter: Sitter) -> None:
+        """Take note that *sitter* waits no more."""
+        self._resting.pop(sitter, None)
+
+    def forget(self, sitter: Sitter) -> None:
+        """Take note that *sitter* holds nothing any more."""
+        self._ending.discard(sitter)
+
+    def silent(self, network: bytes) -> bool:
+        """Whether a session of *network* holds a slot in silence."""
+        before = trio.current_time() - SOON
+        return any(sitter.since <= before and sitter.network == network for sitter in self._resting)
+
+    def end(self, wanted: int) -> None:
+        """End those who have been silent for too long, until *wanted* of them are on their way out."""
+        now = trio.current_time()
+        while len(self._ending) < wanted and self.next_end() <= now:
+            longest = next(iter(self._resting))
+            del self._resting[longest]
+            self._ending.add(longest)
+            longest.end()
+
+    def next_end(self) -> float:
+        """Return when the next one will have been silent for too long: a time, or never."""
+        return next(iter(self._resting)).since + LONGEST if self._resting else float("inf")

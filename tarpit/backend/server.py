@@ -1,0 +1,87 @@
+"""One mail server behind us: its slots, its addresses, whether it is up, and what it offers.
+
+Nothing happens here: it is looked at by `health`, noted by `marks`, and used by `pool`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from tarpit.backend.marks import Marks
+from tarpit.backend.places import Places
+from tarpit.backend.slots import Slots
+from tarpit.bell import Bell
+from tarpit.destinations import BackendAddress
+
+
+@dataclass(frozen=True, slots=True)
+class BackendState:
+    """A backend as it stands, for whoever asks."""
+
+    name: str
+    up: bool | None  # None: not probed yet
+    usable: bool  # may get mail: no open relay, and tested for that
+    reason: str  # of its last failure, if it is down or in doubt
+    since: float  # seconds for which it has been up or down
+    taken: int
+    cap: int
+    weight: float  # less than its own while it has only just come back
+
+
+class Backend:
+    """One backend: what is known of it, and its slots."""
+
+    def __init__(
+        self,
+        address: BackendAddress,
+        *,
+        checks: int | None = None,
+        rise: int = 1,
+        fall: int = 1,
+        tell: "Callable[[Backend], None]" = lambda _: None,
+    ) -> None:
+        self.address = address
+        self.name = address.name
+        self.slots = Slots(address, share=checks)
+        self.places = Places(address.host, address.port)
+        self.probe_wanted = Bell()
+        self.probe_seconds = 0.0  # from dialling to the end of its EHLO reply, the last time
+        self.keywords: tuple[bytes, ...] = ()  # what a suspect may be shown; none before a probe succeeded
+        self.open_relay = False  # it would relay for everybody who comes through us
+        self.held_seconds = 0.0  # of all connections lent so far, from the dial to the end
+        self.plain_because = ""  # why the last connection had no TLS, where it was wanted (`may`)
+        self.plain_told = ""  # what of that has been told
+        self.exposed = False  # it would believe what a peer says of its address inside TLS that we pass on
+        self.untested = False  # the relay test is still to come: not used before
+        self.marks = Marks(rise=rise, fall=fall, changed=self._changed)
+        self._tell = tell
+
+    @property
+    def up(self) -> bool | None:
+        """Whether it answers. None: not known yet."""
+        return self.marks.up
+
+    @property
+    def usable(self) -> bool:
+        """Whether mail may go there, up or not."""
+        return not (self.open_relay or self.exposed or self.untested)
+
+    @property
+    def busy(self) -> float:
+        """Connections per weight."""
+        return self.slots.busy
+
+    @property
+    def state(self) -> BackendState:
+        """What there is to see of it."""
+        marks, slots = self.marks, self.slots
+        since = trio.current_time() - marks.since
+        return BackendState(
+            self.name, marks.up, self.usable, marks.reason, since, slots.taken, slots.cap, slots.weight
+        )
+
+    def _changed(self) -> None:
+        if self.marks.back:
+            self.slots.back = trio.current_time()
+        self._tell(self)

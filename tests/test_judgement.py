@@ -1,0 +1,101 @@
+"""What is thought of a peer by now, and how it is treated for it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from scoring.verdict import Finding, HostState, Result, Verdict
+from tarpit import policy
+from tarpit.judgement import Judgement
+from tarpit.pace import FULL_SPEED, Stage
+from tarpit.policy import Treatment
+from tarpit.smtp.dialogue import Dialogue
+from tests.support.dns_zone import FakeResolver
+from tests.support.wires import PEER, load, stage
+
+LISTED = Verdict((Finding("dnsbl:bl.example", Result.LISTED, 4, "127.0.0.2"),), 3, 8)
+
+
+@asynccontextmanager
+async def judged(dialogue: Dialogue | None = None, **variables: str) -> AsyncIterator[Judgement]:
+    """Yield what is thought of a peer that has just been found listed."""
+    async with stage(load(**variables), FakeResolver({})) as around:
+        judgement = Judgement(around.services, ip_address(PEER[0]), dialogue or Dialogue())
+        judgement.scored = True
+        judgement.adopt(LISTED)
+        yield judgement
+
+
+async def test_a_listed_peer_is_slow_and_an_unscored_one_passes(autojump_clock: MockClock) -> None:
+    """The treatment is that of the verdict; who was not asked about has no name and no speed limit."""
+    async with judged() as judgement:
+        assert judgement.treatment is Treatment.SLOW
+        assert judgement.pace_for(Stage.BANNER).slow
+        assert judgement.read_pace().slow
+        judgement.scored = False
+        assert judgement.host.state is HostState.UNKNOWN
+
+
+@pytest.mark.parametrize("mode", ["observe", "off"])
+async def test_only_enforce_slows(autojump_clock: MockClock, mode: str) -> None:
+    """In the other modes everybody passes, whatever is thought of it."""
+    async with judged(MODE=mode) as judgement:
+        assert judgement.treatment is Treatment.PASS
+        assert judgement.pace_for(Stage.HELLO) is FULL_SPEED
+        assert judgement.read_pace() is policy.READ_AT_ONCE
+
+
+async def test_who_is_spared_is_served_at_full_speed(autojump_clock: MockClock) -> None:
+    """A suspect for whom there is no room among the slowed is a suspect still."""
+    async with judged() as judgement:
+        judgement.spared = True
+        assert judgement.pace_for(Stage.HELLO) is FULL_SPEED
+        assert judgement.read_pace() is policy.READ_AT_ONCE
+        assert judgement.treatment is Treatment.SLOW
+
+
+async def test_offences_are_weighed_when_their_count_moves(autojump_clock: MockClock) -> None:
+    """Three commands that are none turn a listed peer hostile with the points of TARPIT_WEIGHTS."""
+    dialogue = Dialogue()
+    async with judged(dialogue, WEIGHTS="junk=4") as judgement:
+        for _ in range(3):
+            dialogue.lines.receive(b"NONSENSE\r\n")
+            heard = dialogue.next_heard()
+            assert heard is not None
+            dialogue.settle(heard, 500)
+        assert judgement.treatment is Treatment.HOLD
+        assert "conduct:junk" in {finding.signal for finding in judgement.verdict.findings}
+
+
+async def test_early_talk_and_traps_count_at_once(autojump_clock: MockClock) -> None:
+    """Who speaks before the banner is so much worse, once, and knows the second in which it did."""
+    async with judged() as judgement:
+        await trio.sleep(2)
+        judgement.spoke_early()
+        judgement.spoke_early()
+        assert judgement.pregreet_after == 2
+        assert judgement.treatment is Treatment.HOLD
+        judgement.trapped()
+        assert {"pregreet", "conduct:trap"} <= {finding.signal for finding in judgement.verdict.findings}
+
+
+async def test_what_a_backend_took_counts_for_one_reply(autojump_clock: MockClock) -> None:
+    """The seconds that a backend took to answer are taken off the budget of the reply that says so."""
+    async with judged() as judgement:
+        judgement.waited = 5.0
+        first, second = judgement.pace_for(Stage.RCPT), judgement.pace_for(Stage.RCPT)
+        assert second.within - first.within == 5.0
+
+
+async def test_how_it_hung_up_is_told(autojump_clock: MockClock) -> None:
+    """Phase and second of a hang-up without QUIT are among the findings."""
+    async with judged() as judgement:
+        await trio.sleep(3)
+        judgement.hung_up()
+        (finding,) = [one for one in judgement.verdict.findings if one.signal == "conduct:no-quit"]
+        assert "greeted" in finding.why
+        assert "3.0 s" in finding.why
