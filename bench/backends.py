@@ -23,6 +23,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -37,10 +38,11 @@ from tests.support.servers import LOOPBACK, answers, free_port, wait_until
 
 WEIGHTS: Final = (1, 2, 3, 4)
 CAP: Final = 20
+LONGEST: Final = 90.0  # seconds for all of a crowd
 SAMPLE: Final = 0.05  # seconds
 HAPROXY: Final = """\
 global
-    maxconn 20000
+    maxconn 8000
 defaults
     mode tcp
     timeout connect 10s
@@ -51,6 +53,23 @@ listen mail
     bind 127.0.0.1:{port}
     server sink 127.0.0.1:{backend} maxconn {cap}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of one run."""
+
+    what: str
+    senders: Senders
+    had: Sequence[float] = ()  # messages, or mean connections, of each backend
+    most: int = 0  # connections at once, by the sink's own count
+
+    def __str__(self) -> str:
+        """Return a line of the report."""
+        shares = ", ".join(f"{count:.4g}" for count in self.had)
+        told = f"had {shares}, off by {off_by(self.had):.1%}; " if self.had else ""
+        most = f"; at most {self.most} connections" if self.most else ""
+        return f"{self.what}: {told}{self.senders.told()}{most}"
 
 
 @contextmanager
@@ -88,15 +107,15 @@ def off_by(counts: Sequence[float]) -> float:
     return max(abs(count / (whole * weight) - 1) for count, weight in zip(counts, WEIGHTS, strict=True))
 
 
-async def shares(sessions: int) -> list[str]:
+async def shares(sessions: int) -> list[Found]:
     """In turn, and to the least busy."""
-    lines = list[str]()
+    found = list[Found]()
     with sinks(len(WEIGHTS), seconds=0.02) as running:
         with tarpit(weighted(running), BALANCE="round-robin") as port:
             senders = Senders(port)
             await senders.deliver_all(sessions, at_once=40)
             had = [(await one.counts()).messages for one in running]
-            lines.append(f"round-robin: {had}, off by {off_by(had):.1%}; {senders.told()}")
+            found.append(Found("round-robin", senders, had))
         with tarpit(weighted(running)) as port:
             senders, seen = Senders(port), list[list[int]]()
             async with trio.open_nursery() as nursery:
@@ -105,9 +124,8 @@ async def shares(sessions: int) -> list[str]:
                 nursery.cancel_scope.cancel()
             full = [row for row in seen if sum(row) >= 30]
             open_now = [statistics.fmean(column) for column in zip(*full, strict=True)]
-            told = ", ".join(f"{count:.1f}" for count in open_now)
-            lines.append(f"least, 40 at once: {told} open, off by {off_by(open_now):.1%}; {senders.told()}")
-    return lines
+            found.append(Found("least, 40 at once", senders, open_now))
+    return found
 
 
 async def sample(running: Sequence[Sink], into: list[list[int]]) -> None:
@@ -117,7 +135,7 @@ async def sample(running: Sequence[Sink], into: list[list[int]]) -> None:
         await trio.sleep(SAMPLE)
 
 
-async def stopped(seconds: float, how: signal.Signals) -> list[str]:
+async def stopped(seconds: float, how: signal.Signals) -> list[Found]:
     """One backend goes and comes back."""
     with sinks(len(WEIGHTS), seconds=0.02) as running, tarpit(weighted(running)) as port:
         senders, began = Senders(port), trio.current_time()
@@ -132,61 +150,70 @@ async def stopped(seconds: float, how: signal.Signals) -> list[str]:
             before = [(await one.counts()).sessions for one in running]
         after = [(await one.counts()).sessions for one in running]
         had = [late - early for early, late in zip(before, after, strict=True)]
-    return [f"{how.name}: {senders.told()}; then {had}, off by {off_by(had):.1%}"]
+    return [Found(f"{how.name}, and 70 % later", senders, had)]
 
 
 def _is_over(until: float) -> bool:
     return trio.current_time() > until
 
 
-async def crowd(clean: int, bots: int) -> list[str]:
+async def crowd(clean: int, bots: int, *, ours_only: bool = False) -> list[Found]:
     """Many clean senders at once, and bots."""
-    lines = list[str]()
-    for name, before in ways():
+    found = list[Found]()
+    for name, before in ways(ours_only=ours_only):
         with sinks(1, seconds=0.05) as (sink,), before(sink) as port:
-            command = [sys.executable, "-m", "bench.attack", *map(str, (port, bots, 1000, 12))]
-            with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as attack:
-                try:
-                    await trio.sleep(2)
-                    senders = Senders(port)
+            with attack(port, bots):
+                await trio.sleep(2)
+                senders = Senders(port)
+                with trio.move_on_after(LONGEST):
                     await senders.deliver_all(clean, at_once=clean, tries=20)
-                finally:
-                    attack.kill()
             counts = await sink.counts()
-            lines.append(f"{name}: {senders.told()}; the sink saw {counts.most} at most")
-    return lines
+            found.append(Found(name, senders, most=counts.most))
+    return found
 
 
-async def silent(seconds: float) -> list[str]:
+@contextmanager
+def attack(port: int, bots: int) -> Iterator[None]:
+    """Have so many bots, a thousand a second, that stay for 12 s at most."""
+    command = [sys.executable, "-m", "bench.attack", *map(str, (port, bots, 1000, 12))]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+async def silent(seconds: float, *, ours_only: bool = False) -> list[Found]:
     """Strangers who only sit there, and one sender."""
-    lines = list[str]()
-    for name, before in ways():
+    found = list[Found]()
+    for name, before in ways(ours_only=ours_only):
         with sinks(1, seconds=0.05) as (sink,), before(sink) as port:
             senders, began = Senders(port), trio.current_time()
             async with trio.open_nursery() as nursery:
                 for number in range(100):
                     nursery.start_soon(sit, port, f"127.0.250.{1 + number % 2}")
                 await trio.sleep(1)
-                async with trio.open_nursery() as several:
-                    while trio.current_time() < began + seconds:
-                        several.start_soon(partial(senders.deliver, "127.0.7.1", tries=10))
-                        await trio.sleep(0.25)
+                with trio.move_on_after(seconds + 15):
+                    async with trio.open_nursery() as several:
+                        while trio.current_time() < began + seconds:
+                            several.start_soon(partial(senders.deliver, "127.0.7.1", tries=10))
+                            await trio.sleep(0.25)
                 nursery.cancel_scope.cancel()
             counts = await sink.counts()
-            lines.append(f"{name}: {senders.told()}; the sink saw {counts.most} at most")
-    return lines
+            found.append(Found(name, senders, most=counts.most))
+    return found
 
 
-def ways() -> Iterator[tuple[str, Callable[[Sink], AbstractContextManager[int]]]]:
+def ways(*, ours_only: bool) -> Iterator[tuple[str, Callable[[Sink], AbstractContextManager[int]]]]:
     """Yield what can stand before a sink."""
     yield "tarpit", lambda sink: tarpit([f"{LOOPBACK}:{sink.port};max={CAP}"])
-    if shutil.which("haproxy"):
+    if shutil.which("haproxy") and not ours_only:
         yield "haproxy", haproxy
 
 
-async def real(sessions: int) -> list[str]:
+async def real(sessions: int) -> list[Found]:
     """Four real servers."""
-    lines = list[str]()
+    found = list[Found]()
     with ExitStack() as stack:
         servers = [
             stack.enter_context(BACKENDS[name]()) for name in ("postfix", "postfix", "exim", "opensmtpd")
@@ -204,12 +231,11 @@ async def real(sessions: int) -> list[str]:
             await trio.sleep(0.5)
             had = Counter({number: len(one.stored()) for number, one in enumerate(servers)})
         stored = [had[number] for number in range(len(servers))]
-        lines.append(f"Postfix, Postfix, Exim, OpenSMTPD stored {stored}, off by {off_by(stored):.1%}")
-        lines.append(senders.told())
-    return lines
+        found.append(Found("Postfix, Postfix, Exim, OpenSMTPD", senders, stored))
+    return found
 
 
-RUNS: Final[Mapping[str, Callable[[], Awaitable[list[str]]]]] = {
+RUNS: Final[Mapping[str, Callable[[], Awaitable[list[Found]]]]] = {
     "shares": partial(shares, 10_000),
     "stopped": partial(stopped, 80, signal.SIGTERM),
     "killed": partial(stopped, 80, signal.SIGKILL),
@@ -226,8 +252,8 @@ def main() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for name in parser.parse_args().runs or RUNS:
-        for line in trio.run(RUNS[name]):
-            print(f"{name:<10}{line}", flush=True)
+        for found in trio.run(RUNS[name]):
+            print(f"{name:<10}{found}", flush=True)
     return 0
 
 

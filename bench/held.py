@@ -12,10 +12,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 HERE: Final = Path(__file__).parent
@@ -45,8 +46,13 @@ def usage(pid: int) -> Usage:
 
 
 @contextmanager
-def proxy(sessions: int, backend: int) -> Iterator[tuple[int, int]]:
-    """Run the proxy in front of a backend: its process id and port. Nobody is spared for want of room."""
+def proxy(
+    sessions: int, backend: int, more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[int, int]]:
+    """Run the proxy in front of a backend: its process id and port. Nobody is spared for want of room.
+
+    *more* are further variables, in the place of those here.
+    """
     port, names = free_port(), free_port()
     room = str(2 * sessions + 5000)
     environment = {name: text for name, text in os.environ.items() if not name.startswith("TARPIT_")} | {
@@ -69,6 +75,7 @@ def proxy(sessions: int, backend: int) -> Iterator[tuple[int, int]]:
         "TARPIT_MAX_HELD": room,
         "TARPIT_DRAIN": "2s",
         "TARPIT_LOG_LEVEL": "warning",
+        **more,
     }
     command = [sys.executable, "-m", "tarpit", "run"]
     with _running(command, port, environment) as pid:

@@ -25,6 +25,7 @@ class Senders:
     """What became of deliveries. Seconds."""
 
     port: int
+    wanted: int = 0
     delivered: int = 0
     waits: list[float] = field(default_factory=list)  # from the first attempt to the banner
     refused: Counter[int] = field(default_factory=Counter)  # what was heard in place of a banner
@@ -33,6 +34,7 @@ class Senders:
     async def deliver(self, source: str, *, tries: int = 1) -> bool:
         """Deliver one message, in so many attempts at most."""
         began = trio.current_time()
+        self.wanted += 1
         for _ in range(tries):
             if await self._attempt(source, began):
                 return True
@@ -61,7 +63,7 @@ class Senders:
     async def deliver_all(
         self, count: int, *, at_once: int, tries: int = 1, over: Callable[[], bool] = lambda: False
     ) -> None:
-        """Deliver *count* messages from as many addresses, *at_once* of them at a time, unless it is *over*."""
+        """Deliver *count* messages from as many addresses, *at_once* of them at a time, until *over*."""
         numbers = iter(range(count))
 
         async def work() -> None:
@@ -75,15 +77,17 @@ class Senders:
                 nursery.start_soon(work)
 
     def wait(self, percent: int) -> float:
-        """Return that percentile of the waits."""
+        """Return that percentile of the waits; 100 is the longest."""
+        if percent == 100 or len(self.waits) < 2:
+            return max(self.waits, default=float("inf"))
         return statistics.quantiles(self.waits, n=100, method="inclusive")[percent - 1]
 
     def told(self) -> str:
         """Return what is to be said of it."""
         refusals = ", ".join(f"{count} x {code or 'nothing'}" for code, count in self.refused.items())
         return (
-            f"{self.delivered} delivered, {self.cut} cut, {refusals or 'none refused'}; "
-            f"banner after p50 {self.wait(50):.2f}, p99 {self.wait(99):.2f}, at most {max(self.waits):.2f} s"
+            f"{self.delivered} of {self.wanted} delivered, {self.cut} cut, {refusals or 'none refused'}; "
+            f"banner after p50 {self.wait(50):.2f}, p99 {self.wait(99):.2f}, at most {self.wait(100):.2f} s"
         )
 
 

@@ -1,8 +1,8 @@
-"""Mail servers for `bench.backends`, each a process of its own that can be stopped or killed and comes back.
+"""Mail servers for `bench.backends`, each a process of its own that can be stopped or killed, and comes back.
 
-`python -m bench.sinks PORT SECONDS` takes every message, and needs SECONDS for the reply to its end. It counts
-its own connections: a datagram to the same port is answered with how many are open, how many were at most,
-how many sessions there have been, and how many messages. TERM ends it when its last session is over.
+`python -m bench.sinks PORT SECONDS` takes every message, and needs SECONDS for the reply to its end. It
+counts its own connections: a datagram to the same port is answered with how many are open, how many were at
+most, how many sessions there have been, and how many messages. TERM ends it when its last session is over.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 import trio
 
@@ -129,8 +129,7 @@ class Teller(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be ready."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:  # noqa: ARG002
         """Answer."""

@@ -13,6 +13,7 @@
     deliver     a suspect's way to the backend: check recipients, take the message, hand it over
     intake      a message read to its end; spool: where it is kept meanwhile; slow: reading at a pace
     buffers     how little the kernel keeps for a peer that is held
+    starttls    STARTTLS that ends with us; handshake: how many at once; tls: with which certificate
     voice       says replies at their pace and keeps the account of what that cost the peer
     drip        the wheel: bytes at a pace for thousands of sessions, by one task
     pace        the value in between: seconds before a reply, seconds between its bytes

@@ -8,6 +8,7 @@ What a peer does meanwhile (speak before the banner) is seen by `session`; what 
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import trio
@@ -36,10 +37,27 @@ def scoring_config(settings: Settings) -> Config:
         hold_at=settings.score_hold,
         wait=settings.score_wait,
         allow_names=settings.allow_names,
-        our_names=frozenset({settings.hostname.lower(), *(host for host, _ in settings.listen)}),
+        our_names=_our_names(settings),
         rate_peer=_rate(settings.rate_peer),
         rate_network=_rate(settings.rate_network),
     )
+
+
+def _our_names(settings: Settings) -> frozenset[str]:
+    """Return the names and addresses that nobody but we may use; each host has a loopback of its own."""
+    names = {settings.hostname.lower()}
+    for host, _ in settings.listen:
+        address = _address(host)
+        if address is None or not (address.is_loopback or address.is_unspecified):
+            names.add(host.lower())
+    return frozenset(names)
+
+
+def _address(host: str) -> Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
 
 
 def _rate(rate: RateSetting) -> Rate | None:
@@ -136,7 +154,12 @@ class Classifier:
 
     async def watch_zones(self, report: Callable[[ZoneChange], None]) -> None:
         """Have the DNSBL zones tested again and again; *report* is told of each that is set aside or back."""
-        await self._scorer.run(report)
+
+        def changed(change: ZoneChange) -> None:
+            self._store.forget_verdicts()  # some may rest on what the zone said
+            report(change)
+
+        await self._scorer.run(changed)
 
     def count_recipient(self, address: Address) -> None:
         """Count a recipient that *address* asked for against its rate."""
@@ -149,7 +172,7 @@ class Classifier:
 
     def with_conduct(self, verdict: Verdict, conduct: Conduct) -> Verdict:
         """Return *verdict* with what the peer's own conduct adds to it."""
-        return verdict.with_findings(*self._scorer.conduct_findings(conduct))
+        return self._scorer.with_conduct(verdict, conduct)
 
     def _until(self) -> float:
         return trio.current_time() + self._scorer.config.wait

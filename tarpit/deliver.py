@@ -127,8 +127,8 @@ class Delivery:
         """The last backend that was tried."""
         return self._last.name if self._last else None
 
-    async def begin(self, hello: Hello, mail: Mail) -> None:
-        """Open a transaction; what was open is forgotten."""
+    async def begin(self, hello: Hello | None, mail: Mail) -> None:
+        """Open a transaction; what was open is forgotten. *hello* is None where MAIL was taken without."""
         await self.reset()
         self._hello, self._mail = hello, mail
 
@@ -259,10 +259,9 @@ class Delivery:
 
     async def _open(self, to: Transaction) -> ReceivedReply | None:
         """Say EHLO and MAIL; return a refusal, which is for the peer to hear."""
-        assert self._hello is not None
         mail = self._open_mail
-        reply = await to.greet(self._hello, mail)
-        if not reply.refused:
+        reply = await to.greet(self._hello, mail) if self._hello else None
+        if reply is None or not reply.refused:
             reply = await to.mail(mail)
         return reply if reply.refused else None
 

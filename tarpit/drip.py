@@ -146,7 +146,8 @@ class Wheel:
     def hurry(self) -> None:
         """Let every reply in progress be finished at once, and every rest end."""
         for drip in [drip for bucket in self._buckets.values() for drip in bucket]:
-            drip.finish(None)
+            if drip.task is not None:  # who has left in this very moment has left
+                drip.finish(None)
 
     async def run(self) -> None:
         """Turn, until cancelled."""
@@ -163,7 +164,7 @@ class Wheel:
         try:
             if wire.hung_up:
                 drip.hung_up()  # before anybody was listening
-            if drip.gone is None:
+            if drip.gone is None and not wire.stopping:  # who was told to hurry is not told again
                 drip.task = trio.lowlevel.current_task()
                 self._place(drip)
                 await trio.lowlevel.wait_task_rescheduled(drip.abort)

@@ -96,7 +96,7 @@ class Front:
         if isinstance(heard, Hello | Mail) and not reply.refused:
             await self._desk.heard(heard)
         self._server.settle(self._dialogue, heard, reply)
-        await self._voice.say(reply, stage_of(heard))
+        await self._voice.say(STUFFED if self._dialogue.stuffed(heard) else reply, stage_of(heard))
 
     async def _recipients(self, first: Rcpt) -> None:
         """Answer a recipient, and those that came with it."""
@@ -110,12 +110,8 @@ class Front:
             await self.answer(recipient, reply)
 
     async def _message(self, data: Command) -> None:
-        dialogue, reply = self._dialogue, await self._desk.data()
-        if reply.refused and len(dialogue.lines):
-            # content came along: not one byte of it may be read as a command
-            dialogue.close()
-            reply = STUFFED
-        await self.answer(data, reply)
+        dialogue = self._dialogue
+        await self.answer(data, await self._desk.data())
         if dialogue.state is State.DATA:
             final = await self._desk.message()
             distrusted = dialogue.closed  # its end could not be found for sure: no more commands

@@ -37,10 +37,10 @@ class Inquiries:
         session = self._session
         if not session.judgement.scored or session.judgement.treatment is Treatment.HOLD:
             return
-        done = trio.Event()
-        self._open = (*self._open, done)
+        before, done = self._open, trio.Event()
+        self._open = (*before, done)
         self._until = trio.current_time() + session.services.settings.score_wait
-        session.services.nursery.start_soon(session.services.alone, partial(self._ask, command, done))
+        session.services.nursery.start_soon(session.services.alone, partial(self._ask, command, before, done))
 
     async def before_recipient(self, recipient: Rcpt) -> None:
         """Count a recipient, and wait for what is being asked."""
@@ -58,7 +58,7 @@ class Inquiries:
                 for done in waiting:
                     await done.wait()
 
-    async def _ask(self, command: Hello | Mail, done: trio.Event) -> None:
+    async def _ask(self, command: Hello | Mail, before: tuple[trio.Event, ...], done: trio.Event) -> None:
         session, classifier = self._session, self._session.services.classifier
         try:
             if isinstance(command, Mail):
@@ -66,7 +66,9 @@ class Inquiries:
                 await self._recall_domain(command, findings)
             else:
                 findings = await classifier.at_hello(session.address, command.name, session.judgement.host)
-            session.judgement.adopt(session.judgement.verdict.with_findings(*findings))
+            for earlier in before:
+                await earlier.wait()  # what was asked later counts for more
+            session.judgement.add(findings, new_mail=isinstance(command, Mail))
         finally:
             done.set()
 

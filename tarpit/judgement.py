@@ -7,11 +7,12 @@ its count of offences has moved, the verdict is weighed anew.
 All rules are elsewhere, and pure: points in `scoring`, treatments and paces in `policy`.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
-from scoring import Conduct, Verdict
+from scoring import Conduct, Finding, Verdict
 from scoring.verdict import UNKNOWN_HOST, Address, HostName
 from tarpit import policy
 from tarpit.pace import FULL_SPEED, Pace, Stage
@@ -55,7 +56,7 @@ class Judgement:
         self.account: Account | None = None  # what slowness has come to
         self.began = trio.current_time()
         self.scored = False  # whether anybody was asked
-        self.spared = False  # a suspect that is not slowed: too many are already
+        self.spared = False  # a suspect that is not slowed: joined to a backend, or one too many
         self.pregreet = False
         self.pregreet_after = 0.0  # seconds since the connection
         self.left = ""  # the phase in which it hung up without QUIT
@@ -63,6 +64,7 @@ class Judgement:
         self.traps = 0  # recipients asked for that nobody honest knows
         self.waited = 0.0  # seconds that a backend took to say what comes next
         self.remembered: Remembered = NOTHING
+        self._offences = 0  # how many have been weighed
         self.adopt(services.classifier.unscored)
 
     # -- what is known
@@ -70,8 +72,16 @@ class Judgement:
     def adopt(self, verdict: Verdict) -> None:
         """Take *verdict* as what is known of the peer now."""
         self.verdict = verdict
-        self._offences = self._dialogue.offences.count
         self._treatment = policy.choose_treatment(verdict)
+
+    def add(self, findings: tuple[Finding, ...], *, new_mail: bool) -> None:
+        """Add what others say of the names that the peer has given.
+
+        Of a *new_mail* it stands in the place of what lists said of the reverse-path before.
+        """
+        kept = tuple(one for one in self.verdict.findings if not (new_mail and _about_mail(one)))
+        self.adopt(replace(self.verdict, findings=kept).with_findings(*findings))
+        self.weigh()
 
     def weigh(self) -> None:
         """Add to the verdict what the peer has done by now."""
@@ -118,7 +128,7 @@ class Judgement:
             left=self.left,
             left_after=self.left_after,
             good_before=self.remembered.good_before,
-            bad_before=0 if self.remembered.peer.blameless else 1,
+            bad_before=self.remembered.bad_before,
         )
 
     @property
@@ -173,3 +183,7 @@ class Judgement:
             good_before=self.remembered.good_before,
             offences=wrong.denied + wrong.out_of_turn + wrong.junk,
         )
+
+
+def _about_mail(finding: Finding) -> bool:
+    return finding.signal.startswith("rhsbl:") and finding.signal.endswith(":mail")

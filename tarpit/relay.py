@@ -117,16 +117,7 @@ class Relay:
 
     async def _refuse(self, heard: Heard, reply: Reply) -> None:
         self._observer.refused(heard, reply)
-        await self._voice.say(STUFFED if self._is_stuffed(heard) else reply, stage_of(heard))
-
-    def _is_stuffed(self, heard: Heard) -> bool:
-        """Whether DATA was refused and content came along; then not one byte of it is read as a command."""
-        refused = self._dialogue.state is not State.DATA
-        if isinstance(heard, LineFault) or heard.verb is not Verb.DATA or not refused:
-            return False
-        if stuffed := len(self._dialogue.lines) > 0:
-            self._dialogue.close()
-        return stuffed
+        await self._voice.say(STUFFED if self._dialogue.stuffed(heard) else reply, stage_of(heard))
 
     async def exchange(self, command: Command) -> None:
         """Send one command on, pass its reply back, and do what that reply opens: content, or TLS."""
@@ -140,7 +131,7 @@ class Relay:
         if isinstance(command, Hello | Mail):
             await self._on_command(command)
         shown = self._sound(self._observer.replied(await self._reply(self._time_outs.reply)))
-        if self._is_stuffed(command):
+        if self._dialogue.stuffed(command):
             shown = STUFFED.encode()
         await self._voice.say(shown, stage_of(command))
         if self._dialogue.state is State.DATA:

@@ -88,6 +88,7 @@ class Session:
             patience=services.settings.timeout_send,
         )
         self.judgement.account = self.voice
+        self.judgement.spared = True  # whoever is joined to a backend: it would be slowed as well
         self.relay: Relay | None = None
         self.suspect: Suspect | None = None
         self.slowed = False
@@ -164,9 +165,16 @@ class Session:
         judgement.scored = True
         judgement.weigh()
         self.hear_early()
-        if settings.greet_wait and not judgement.verdict.suspect:
-            await self.services.wheel.rest(self.wire, settings.greet_wait)
+        if self._is_clean_stranger():
+            await self.services.wheel.rest(self.wire, settings.greet_wait, account=self.voice)
             self.hear_early()
+
+    def _is_clean_stranger(self) -> bool:
+        """Whether the peer is one for whom TARPIT_GREET_WAIT is; where nobody is slowed, nobody is."""
+        settings, judgement = self.services.settings, self.judgement
+        met = judgement.remembered.verdict is not None or judgement.remembered.known_good
+        strange = judgement.treatment is Treatment.PASS and not met
+        return settings.mode is Mode.ENFORCE and strange
 
     def hear_early(self) -> None:
         """Take what the peer has said before its banner. Raises `PeerGone` if it has left."""
@@ -249,7 +257,7 @@ class Session:
 
     def _turned(self) -> bool:
         """Whether a relayed peer is to be served by us from here on."""
-        return self.judgement.treatment is not Treatment.PASS and self.dialogue.hello is not None
+        return self.judgement.treatment is not Treatment.PASS
 
     def introduction(self) -> Introduction:
         """Return who the peer is, for a backend."""

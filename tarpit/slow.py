@@ -39,17 +39,18 @@ class SlowReader:
         return self.spent < self._within and not self._wire.stopping
 
     async def receive(self, limit: int, until: float = FOREVER) -> bytes:
-        """Return up to *limit* bytes, b"" at the end of the stream. *until* is the peer's time, not ours.
+        """Return up to *limit* bytes, b"" at the end of the stream.
 
-        Raises as `Wire.receive` does; `PeerGone` during our own wait too, when the peer resets or closes
-        with nothing unread.
+        *until* is the peer's time, not ours: all that we have waited so far is added to it. Raises as
+        `Wire.receive` does; `PeerGone` during our own wait too, when the peer resets or closes with nothing
+        unread.
         """
         if self.slow:
             await self._wait_due()
         if not self.slow:
             self._flow()
-            return await self._wire.receive(limit, until)
-        data = await self._wire.receive(min(limit, self._piece), until)
+            return await self._wire.receive(limit, until + self.spent)
+        data = await self._wire.receive(min(limit, self._piece), until + self.spent)
         self._due = trio.current_time() + len(data) / self._rate
         return data
 

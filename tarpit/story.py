@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from scoring import Conduct, Finding, Result
+from scoring.signals.conduct import HABIT, HARVEST
 from tarpit import policy
 from tarpit.observe import events
 from tarpit.policy import Treatment
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from tarpit.session import Session
 
 MOST_NOTED: Final = 20  # messages of one session: to a history they are one occasion in any case
-HABIT: Final = 3  # commands out of turn
-HARVEST: Final = 4  # recipients refused, and more than half of those asked for
 
 
 def tell(session: "Session") -> None:

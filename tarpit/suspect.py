@@ -62,7 +62,7 @@ class Suspect:
                 session.ended = "refused"
                 session.dialogue.close()
                 await session.voice.say(GO_AWAY, Stage.PROMPT)
-            if session.dialogue.hello is None:
+            if first is None:
                 await self._wait_for_pregreet()
             server = self._server()
             if first is None and not session.dialogue.closed:
@@ -107,7 +107,7 @@ class Suspect:
             or wait <= 0
         ):
             return
-        await session.services.wheel.rest(session.wire, wait)
+        await session.services.wheel.rest(session.wire, wait, account=session.voice)
         session.hear_early()
 
     def _server(self) -> Server:
@@ -152,8 +152,12 @@ class Suspect:
         return [next(answers) if one in free else self._refusal() for one in asked]
 
     async def data(self) -> Reply:
-        """Return 354: at least one recipient stands."""
-        return GO_AHEAD
+        """Return 354: a recipient stands. Who has turned hostile since is refused, but for the exempt."""
+        session, delivery = self._session, self._delivery
+        assert delivery is not None, "a recipient stands"
+        held = session.judgement.treatment is Treatment.HOLD
+        free = not held or all(one.path in session.services.exempt for one in delivery.standing)
+        return GO_AHEAD if free else self._refusal()
 
     async def message(self) -> Reply:
         """Read the message slowly, wait what is left, hand it over, and return the answer at once."""
@@ -192,7 +196,6 @@ class Suspect:
                 ours=session.wire.ours,
                 peer_left=self._peer_left,
             )
-        assert dialogue.hello is not None
         assert dialogue.mail is not None
         if dialogue.mail is not self._mail:
             self._mail = dialogue.mail
@@ -221,13 +224,14 @@ class Suspect:
         session, delivery = self._session, self._delivery
         assert delivery is not None
         session.backend_name = delivery.backend_name or session.backend_name
-        session.backend_seconds = delivery.backend_seconds
+        session.backend_seconds += delivery.backend_seconds
+        delivery.backend_seconds = 0.0
         if delivery.trouble:
             session.note_lost(delivery.trouble)
             delivery.trouble = ""
 
     def _peer_left(self) -> bool:
-        return self._may_leave() and self._session.wire.has_left()
+        return self._session.wire.has_left(after_fin=self._may_leave())
 
     def _may_leave(self) -> bool:
         """Whether an end of the peer's stream means that it has left: with commands unread it does not."""

@@ -1,9 +1,8 @@
 """A connected socket, ours to read and write without blocking.
 
-Errors of the socket are translated here and nowhere else: into `PeerGone` and `PeerSilent` on the
-peer's side, into `BackendUnavailable` on the backend's (the two types are given when the wire is
-made). Where nothing can be there yet, a read waits first and tries then: the flag `_readable` keeps
-what edge-triggered polling last said.
+Errors of the socket are translated here and nowhere else: into `PeerGone` and `PeerSilent` on the peer's side,
+into `BackendUnavailable` on the backend's (the types are given when the wire is made). Where nothing can be
+there yet, a read waits first: the flag `_readable` keeps what edge-triggered polling last said.
 
 How slowly a reply goes out is `drip`; which sockets stirred is `poller`; why a held peer's buffers are small
 is `buffers`; how a wire gets into TLS, where it reads, sends and counts what is inside, `handshake`.
@@ -50,6 +49,7 @@ class Wire:
         "_stop",
         "_task",
         "_timed_out",
+        "_urgent",
         "_writable",
         "bytes_in",
         "bytes_out",
@@ -72,8 +72,8 @@ class Wire:
         self._writable = True
         self._hung_up = False
         self._broken = False  # by a reset or an error: not merely closed
-        self._timed_out = False
-        self._stop = False
+        self._timed_out = self._stop = False
+        self._urgent = False  # whether a byte out of band has come: a read ends before it, and skips it
         self._task: trio.lowlevel.Task | None = None
         self.deadline = FOREVER
         self.on_hangup: HangUp | None = None  # told of a FIN, reset or error, at once
@@ -140,7 +140,7 @@ class Wire:
         except OSError as error:
             raise self.gone(reason_of(error)) from None
         # a short read has emptied the socket, unless its end was told together with the bytes
-        self._readable = len(data) == limit or (self.sealed is not None and self.sealed.more)
+        self._readable = len(data) == limit or self._urgent or (self.sealed is not None and self.sealed.more)
         self.bytes_in += len(data)
         return data
 
@@ -161,7 +161,7 @@ class Wire:
             sent += self.send_now(data[sent:])
 
     def send_now(self, data: bytes) -> int:
-        """Send what the kernel takes at once, and return how many bytes that was."""
+        """Send what the kernel takes at once; return how many bytes that was."""
         try:
             sent = self._socket.send(data)
         except BlockingIOError:
@@ -248,6 +248,7 @@ class Wire:
 
     def stirred(self, events: int) -> None:
         """Take note of what epoll said, and wake whoever waits."""
+        self._urgent |= bool(events & select.EPOLLPRI)
         if events & select.EPOLLIN:
             self._readable = True
         if events & select.EPOLLOUT:

@@ -111,6 +111,12 @@ async def test_a_reverse_path_and_a_helo_name_are_asked_about(autojump_clock: Mo
     assert {one.signal for one in await judge.at_hello(ADDRESS, "localhost", verdict.host)} >= {"helo"}
 
 
+def test_our_names_are_ours_alone() -> None:
+    """Our host name and addresses are ours; a loopback address is every host's own."""
+    config = scoring_config(load(LISTEN="127.0.0.1:25 0.0.0.0:2525 192.0.2.7:25"))
+    assert config.our_names == {"mx.example", "192.0.2.7"}
+
+
 def test_rates_of_zero_are_no_rates() -> None:
     """TARPIT_RATE_PEER=0 counts nobody's connections."""
     assert scoring_config(load(RATE_PEER="0")).rate_peer is None

@@ -1,5 +1,6 @@
 """Bytes at a pace: which second each is sent, and what ends the waiting."""
 
+import select
 import socket
 from dataclasses import dataclass
 from typing import Final
@@ -349,3 +350,28 @@ async def test_lateness(autojump_clock: MockClock) -> None:
         await say(pair, REPLY, Pace(per_byte=0.123))
         assert len(late) == len(REPLY)
         assert all(0 <= seconds <= TICK for seconds in late)
+
+
+async def test_no_wait_begins_in_a_server_that_stops(autojump_clock: MockClock) -> None:
+    """Who is told to stop while nothing is said or waited for is not made to wait afterwards."""
+    async with wired() as pair:
+        pair.wire.stop()
+        await pair.wheel.rest(pair.wire, 60)
+        await say(pair, REPLY, Pace(per_byte=1))
+        assert await drain(pair.far, len(REPLY)) == REPLY
+        assert trio.current_time() == 0
+
+
+async def test_hurry_brings_nobody_back(autojump_clock: MockClock) -> None:
+    """A peer that has left in the very moment in which all are told to hurry has left."""
+    async with wired() as pair, trio.open_nursery() as nursery:
+
+        async def leave() -> None:
+            await trio.sleep(1.5)
+            pair.far.close()
+            pair.wire.stirred(select.EPOLLRDHUP)
+            pair.wheel.hurry()
+
+        nursery.start_soon(leave)
+        with pytest.raises(PeerGone):
+            await pair.wheel.rest(pair.wire, 4)

@@ -93,7 +93,7 @@ async def test_a_message_is_read_and_the_next_one_served(autojump_clock: MockClo
     """DATA opens when a recipient stands; what follows the end of data is commands again."""
     async with front() as (suspect, far, _, desk):
         message = b"Subject: x\r\n\r\nRCPT TO:<x@y.example>\r\n.\r\n"
-        await far.say(ENVELOPE + b"RCPT TO:<c@d.example>\r\nDATA\r\n" + message + b"DATA\r\nQUIT\r\n")
+        await far.say(ENVELOPE + b"RCPT TO:<c@d.example>\r\nDATA\r\n" + message + b"RCPT TO:<x@y.example>\r\nQUIT\r\n")
         assert await suspect.serve() is None
         heard = await far.hear(b"221 2.0.0 Bye\r\n")
         assert heard.endswith(
@@ -119,6 +119,17 @@ async def test_ends_at_quit(autojump_clock: MockClock) -> None:
         await far.say(b"QUIT\r\n")
         assert await suspect.serve() is None
         assert await far.hear() == b"221 2.0.0 Bye\r\n"
+
+
+async def test_content_behind_data_out_of_order_ends_the_dialogue(autojump_clock: MockClock) -> None:
+    """PIP-03: DATA before any recipient, its content along with it: nothing of that is a command."""
+    async with front() as (suspect, far, _, desk):
+        await far.say(ENVELOPE + b"DATA\r\nRCPT TO:<x@y.example>\r\n.\r\n")
+        assert await suspect.serve() is None
+        assert (await far.hear(b"asked for\r\n")).endswith(
+            b"554 5.5.0 Content sent before it was asked for\r\n"
+        )
+        assert not desk.asked
 
 
 async def test_a_size_that_is_too_large_is_refused_at_mail(autojump_clock: MockClock) -> None:

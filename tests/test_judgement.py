@@ -99,3 +99,13 @@ async def test_how_it_hung_up_is_told(autojump_clock: MockClock) -> None:
         (finding,) = [one for one in judgement.verdict.findings if one.signal == "conduct:no-quit"]
         assert "greeted" in finding.why
         assert "3.0 s" in finding.why
+
+
+async def test_lists_of_the_last_reverse_path_count_no_more(autojump_clock: MockClock) -> None:
+    """What a list said of one reverse-path does not follow its peer to the next message."""
+    spam = Finding("rhsbl:dbl.example:mail", Result.LISTED, 3, "127.0.1.2")
+    async with judged() as judgement:
+        judgement.add((spam,), new_mail=True)
+        assert judgement.verdict.score == 7
+        judgement.add((), new_mail=True)
+        assert judgement.verdict.score == 4

@@ -1,5 +1,6 @@
 """One connection from accept to close, as each kind of peer has it."""
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -151,3 +152,22 @@ def another(around: Surroundings, wire: Wire) -> Session:
     one = Session(wire, around.services, 2)
     around.services.began(one)
     return one
+
+
+@pytest.mark.parametrize(
+    ("mode", "met", "seconds"),
+    [("enforce", False, 2), ("enforce", True, 0), ("observe", False, 0), ("off", False, 0)],
+)
+async def test_the_greet_wait_is_for_strangers(
+    autojump_clock: MockClock, mode: str, met: bool, seconds: float
+) -> None:
+    """TARPIT_GREET_WAIT is spent once on a clean peer, and by no mode that slows nobody."""
+    async with session(GREET_WAIT="2s", MODE=mode) as (first, _, around, _one):
+        began = trio.current_time()
+        await first.hear()
+        if met:
+            began = trio.current_time()
+            async with wire_pair(around.poller) as (wire, far):
+                around.services.nursery.start_soon(another(around, wire).run)
+                await far.hear()
+        assert trio.current_time() - began == pytest.approx(seconds, abs=0.02)

@@ -129,3 +129,16 @@ async def test_drain(autojump_clock: MockClock) -> None:
         pair.wheel.hurry()
         pair.wire.stop()
     assert heard == [(0, 50), (0.5, 50), (0.7, 4096), (0.7, 804)]
+
+
+async def test_our_own_waits_are_not_the_peers_time(autojump_clock: MockClock) -> None:
+    """What we have waited is added to what the peer has for its next piece."""
+    async with wired() as pair:
+        await pair.far.send(CONTENT[:600])
+        reader = reader_on(pair, rate=20, within=90)
+        for _ in range(60):
+            await reader.receive(4096, 30)
+        assert reader.spent == 29.5
+        with pytest.raises(PeerSilent):
+            await reader.receive(4096, 30)
+        assert 60 <= trio.current_time() <= 61

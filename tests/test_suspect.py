@@ -1,12 +1,14 @@
 """A suspect's session: slow for it, a moment for the backend, and never a message lost or made twice."""
 
+import select
 from ipaddress import ip_address
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.support.backend import Does
+from tarpit.policy import Treatment
+from tests.support.backend import Connection, Does
 from tests.support.sessions import session
 from tests.support.wires import PEER, Far
 
@@ -236,3 +238,135 @@ async def test_no_room_to_be_slowed(autojump_clock: MockClock) -> None:
         await far.hear()
         assert trio.current_time() - began < 1
         await far.stream.aclose()
+
+
+async def test_a_joined_peer_that_turned_is_not_slowed(autojump_clock: MockClock) -> None:
+    """Its transaction is finished first, at full speed: a backend is joined to it and would wait as well."""
+    async with session(WEIGHTS="junk=9 out-of-turn=9") as (far, backend, _, one):
+        await begin(far, HELLO, MAIL, RCPT)
+        began = trio.current_time()
+        for _ in range(3):
+            assert (await far.ask(b"NONSENSE")).startswith(b"500")
+        assert one.judgement.treatment is Treatment.HOLD
+        assert (await deliver(far)).startswith(b"250")
+        assert trio.current_time() - began < 1
+        assert len(backend.connections) == 1
+        await far.say(MAIL + b"\r\n")
+        await far.hear()
+        assert trio.current_time() - began > 1
+        assert backend.connections[0].commands[-1] == b"QUIT"
+
+
+async def test_a_peer_without_a_name_turns_too(autojump_clock: MockClock) -> None:
+    """Who says no HELO, where the backend lets it, is slowed like others, and served as it began."""
+    async with session(PACE_DATA="0") as (far, backend, around, _):
+        await begin(far, b"MAIL FROM:<a@bad.example>")
+        began = trio.current_time()
+        assert (await far.ask(RCPT)).startswith(b"250")
+        assert trio.current_time() - began > 2
+        assert backend.connections[0].commands == [b"MAIL FROM:<a@bad.example>", b"QUIT"]
+        assert (await deliver(far)).startswith(b"250")
+        assert backend.connections[-1].commands[:3] == [b"MAIL FROM:<a@bad.example>", RCPT, b"DATA"]
+        await far.ask(b"QUIT")
+        await far.hear_all()
+    assert around.closed()["treatment"] == "slow"
+
+
+async def test_a_peer_without_a_name_is_held_too(autojump_clock: MockClock) -> None:
+    """Conduct that makes hostile ends the backend's part in it before any HELO."""
+    async with session(WEIGHTS="junk=9") as (far, backend, _, _one):
+        await begin(far)
+        for _ in range(3):
+            await far.ask(b"NONSENSE")
+        began = trio.current_time()
+        assert (await far.ask(MAIL)).startswith(b"503")
+        assert trio.current_time() - began > 2
+        assert backend.connections[0].commands == [b"QUIT"]
+
+
+async def test_a_suspect_that_turns_hostile_hands_nothing_over(autojump_clock: MockClock) -> None:
+    """A recipient stood before it did; DATA hears the hold, for now, and no backend has the message."""
+    async with session(listed=True, TRAP_RCPT="trap", WEIGHTS="trap=9", PACE_BYTE="1ms") as (
+        far,
+        backend,
+        _,
+        _o,
+    ):
+        await begin(far, HELLO, MAIL, RCPT)
+        await far.say(b"RCPT TO:<trap@there.example>\r\n")
+        assert (await far.hear(LAST)).startswith(b"450-4.7.1 conduct:trap: ")
+        await far.say(b"DATA\r\n")
+        assert (await far.hear(LAST)).startswith(b"450-4.7.1 conduct:trap: ")
+        await far.ask(b"QUIT")
+        await far.hear_all()
+        assert len(backend.connections) == 1
+
+
+async def test_a_hostile_peer_may_write_to_postmaster_after_all(autojump_clock: MockClock) -> None:
+    """Where all that stand are exempt, the message goes on as ever."""
+    async with session(listed=True, TRAP_RCPT="trap", WEIGHTS="trap=9", PACE_BYTE="1ms") as (
+        far,
+        backend,
+        _,
+        _o,
+    ):
+        await begin(far, HELLO, MAIL, b"RCPT TO:<postmaster@there.example>")
+        await far.say(b"RCPT TO:<trap@there.example>\r\n")
+        await far.hear(LAST)
+        assert (await deliver(far)).startswith(b"250")
+        assert backend.connections[-1].contents
+
+
+async def test_a_reset_during_the_commit_commits_nothing(autojump_clock: MockClock) -> None:
+    """A peer that had pipelined QUIT and is gone with a reset is not waiting for an answer: no dot."""
+    async with session(listed=True) as (far, backend, around, one):
+        await begin(far, HELLO, MAIL, RCPT)
+        assert (await far.ask(b"DATA")).startswith(b"354")
+
+        def reset(_: Connection) -> bytes:
+            one.wire.stirred(select.EPOLLERR)
+            return b"354 Go ahead\r\n"
+
+        backend.answers["DATA"] = reset
+        await far.say(MESSAGE + b"QUIT\r\n")
+        await around.services.wait_empty()
+        assert not backend.connections[-1].contents
+    assert around.closed()["ended"] == "peer-left"
+
+
+async def test_the_pregreet_wait_is_time_that_was_spent(autojump_clock: MockClock) -> None:
+    """It counts against TARPIT_PACE_SESSION like any other, and is told."""
+    async with session(listed=True, PACE_DELAY="0", PACE_BYTE="0", PACE_READ="0") as (far, _, around, _one):
+        await far.hear()
+        await far.ask(b"QUIT")
+        await far.hear_all()
+        await around.services.wait_empty()
+    assert around.closed()["held_seconds"] == pytest.approx(6, abs=0.02)
+
+
+async def test_stopping_cuts_the_wait_before_a_commit(autojump_clock: MockClock) -> None:
+    """A message that is here when the server stops is handed over at once."""
+    async with session(listed=True, PACE_DATA="30s") as (far, backend, around, one):
+        await begin(far, HELLO, MAIL, RCPT)
+        assert (await far.ask(b"DATA")).startswith(b"354")
+        one.wire.stop()
+        around.services.wheel.hurry()
+        stopped = trio.current_time()
+        await far.say(MESSAGE)
+        assert (await far.hear_all()).startswith(b"250 2.0.0 Ok")
+        assert trio.current_time() - stopped < 2
+        assert backend.connections[-1].contents
+
+
+async def test_the_seconds_of_all_connections_are_told(autojump_clock: MockClock) -> None:
+    """Those of a peer that was joined at first, and then those of its recipients."""
+
+    def slow(_: Connection) -> bytes:
+        autojump_clock.jump(1)
+        return b"250 backend.example\r\n"
+
+    async with session({"HELO": slow}) as (far, _, around, _one):
+        await begin(far, HELLO, b"MAIL FROM:<a@bad.example>", RCPT)
+        await far.ask(b"QUIT")
+        await far.hear_all()
+    assert around.closed()["backend_seconds"] == pytest.approx(2, abs=0.1)

@@ -60,11 +60,11 @@ class RoundRobin:
 
     def choose(self, free: Sequence[C], network: bytes = b"") -> C:  # noqa: ARG002 - whoever it is
         """Return the one whose turn it is."""
-        credit = self._credit
-        for one in free:
-            credit[one.name] = credit.get(one.name, 0.0) + one.weight
+        credit, weights = self._credit, [one.weight for one in free]  # read once: a weight may be growing
+        for one, weight in zip(free, weights, strict=True):
+            credit[one.name] = credit.get(one.name, 0.0) + weight
         best = max(free, key=lambda one: credit[one.name])
-        credit[best.name] -= sum(one.weight for one in free)
+        credit[best.name] -= sum(weights)
         return best
 
 
@@ -76,8 +76,9 @@ class Least:
 
     def choose(self, free: Sequence[C], network: bytes = b"") -> C:  # noqa: ARG002 - whoever it is
         """Return the least busy one."""
-        least = min(_after(one) for one in free)
-        equals = [one for one in free if _after(one) == least]
+        after = [(one.taken + 1) / one.weight for one in free]  # once: a weight may be growing
+        least = min(after)
+        equals = [one for one, busy in zip(free, after, strict=True) if busy == least]
         return equals[0] if len(equals) == 1 else self._turn.choose(equals)
 
 
@@ -105,10 +106,6 @@ def ramp(seconds: float) -> float:
 def balancer(balance: Balance) -> Balancer:
     """Return the way to choose that TARPIT_BALANCE names."""
     return WAYS[balance]()
-
-
-def _after(one: Choice) -> float:
-    return (one.taken + 1) / one.weight
 
 
 def _rank(network: bytes, one: Choice) -> float:

@@ -23,6 +23,7 @@ from tarpit.errors import BackendUnavailable
 from tarpit.handshake import Handshakes
 from tarpit.poller import Poller
 from tarpit.smtp.replies import ReceivedReply, ReplyFault, ReplyReader
+from tarpit.sockets import reason_of
 from tarpit.tls import Trust
 from tarpit.wire import Wire
 
@@ -47,6 +48,10 @@ class NoTls(BackendUnavailable):
 
 class Unwelcome(BackendUnavailable):
     """The backend failed us when it knew who the peer was: it may have meant the peer, and be well."""
+
+
+class NoSocket(Unwelcome):
+    """We have none to reach it with: that says nothing of the backend either."""
 
 
 class Line:
@@ -145,7 +150,10 @@ async def dial(poller: Poller, places: Places, dialling: Dialling) -> Line:
 
 
 async def _connected(poller: Poller, place: Place, until: float) -> Wire:
-    sock = socket.socket(place.family, socket.SOCK_STREAM)
+    try:
+        sock = socket.socket(place.family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise NoSocket(f"no socket: {reason_of(error)}") from None
     sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     error_number = sock.connect_ex(place.address)

@@ -8,7 +8,7 @@ the backend's fault, and may be tried elsewhere. A backend that does not offer w
 Who retries what, and what the peer then hears, is `tarpit.deliver`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
@@ -18,9 +18,8 @@ from tarpit.errors import BackendUnavailable
 from tarpit.smtp.commands import Hello, Mail, Parameter, Rcpt, Verb
 from tarpit.smtp.content import Encoder
 from tarpit.smtp.replies import ReceivedReply
-from tarpit.smtp.server import PARAMETERS
+from tarpit.smtp.server import PARAMETERS, RCPT_PARAMETERS
 
-RCPT_PARAMETERS: Final[Mapping[str, bytes]] = {"NOTIFY": b"DSN", "ORCPT": b"DSN"}
 PARAMETER_CODES: Final = frozenset({501, 504, 555})
 UNKNOWN_COMMAND: Final = frozenset({500, 502, 504})
 
@@ -60,8 +59,7 @@ class Transaction:
     async def rcpt(self, rcpt: Rcpt) -> ReceivedReply:
         """Say RCPT."""
         for parameter in rcpt.parameters:
-            keyword = RCPT_PARAMETERS.get(parameter.keyword)
-            self._require(parameter, frozenset({keyword} if keyword else ()))
+            self._require(parameter, RCPT_PARAMETERS.get(parameter.keyword, frozenset()))
         return await self._ask(rcpt.line, Verb.RCPT)
 
     async def data(self) -> ReceivedReply:

@@ -100,6 +100,18 @@ class Dialogue:
         """Return the limits that hold: mail that has a recipient is not cut short by load."""
         return USUAL if self.standing else self._limits()
 
+    def stuffed(self, heard: Heard) -> bool:
+        """Close, and return True, if DATA was refused and content came along (PIP-03).
+
+        Then not one byte of it may be read as a command.
+        """
+        refused = (
+            not isinstance(heard, LineFault) and heard.verb is Verb.DATA and self.state is not State.DATA
+        )
+        if stuffed := refused and len(self.lines) > 0:
+            self.close()
+        return stuffed
+
     def close(self) -> None:
         """Nothing more will be read or said."""
         self.state = State.CLOSED

@@ -39,7 +39,7 @@ class Observer:
             return refused
         if not isinstance(heard, LineFault) and heard.verb is Verb.STARTTLS and not self._has_tls:
             return OUT_OF_ORDER if self.dialogue.secure else NO_STARTTLS
-        if refused is None and self.dialogue.secure and self.dialogue.hello is None:
+        if self.dialogue.secure and self.dialogue.hello is None:
             # the backend has not heard that the dialogue began anew, and would take MAIL
             assert not isinstance(heard, LineFault)
             refused = None if in_order(State.GREETED, heard.verb) else OUT_OF_ORDER

@@ -23,6 +23,8 @@ NO_RECIPIENTS: Final = Reply.of(554, "5.5.1 No valid recipients")  # nothing is 
 NO_BACKEND: Final = Reply.of(451, "4.3.0 Mail server temporarily unavailable, try again later")
 STOPPING: Final = Reply.of(421, "4.3.2 Service shutting down, try again later")
 NO_STARTTLS: Final = Reply.of(502, "5.5.1 STARTTLS is not available")
+SENDER_OK: Final = Reply.of(250, "2.1.0 Ok")
+UNKNOWN_PARAMETER: Final = Reply.of(555, "5.5.4 Parameter not recognized")
 NOT_ASCII: Final = Reply.of(553, "5.6.7 Address beyond ASCII without SMTPUTF8")
 SILENT: Final = Reply.of(421, "4.4.2 Timeout, closing connection")
 BUSY: Final = Reply.of(421, "4.3.2 Too busy, try again later")
@@ -107,9 +109,9 @@ class Server:
             case Mail() | Rcpt() if heard.spaced:
                 return SYNTAX[SyntaxFault.BAD_ARGUMENT]
             case Mail():
-                return self._judge_mail(heard)
+                return self._unknown_parameter(heard) or SENDER_OK
             case Rcpt():
-                return None
+                return self._unknown_parameter(heard)
             case _ if heard.verb is V.DATA:
                 return None
             case _ if heard.verb is V.STARTTLS and dialogue.secure:
@@ -125,11 +127,10 @@ class Server:
         if isinstance(heard, Hello) and not reply.refused:
             dialogue.keywords = self.keywords if heard.verb is V.EHLO else ()
 
-    def _judge_mail(self, mail: Mail) -> Reply:
-        for parameter in mail.parameters:
-            if not PARAMETERS.get(parameter.keyword, frozenset()) & self._known:
-                return Reply.of(555, "5.5.4 MAIL parameter not recognized")
-        return Reply.of(250, "2.1.0 Ok")
+    def _unknown_parameter(self, heard: Mail | Rcpt) -> Reply | None:
+        table = PARAMETERS if isinstance(heard, Mail) else RCPT_PARAMETERS
+        known = (table.get(one.keyword, frozenset()) & self._known for one in heard.parameters)
+        return None if all(known) else UNKNOWN_PARAMETER
 
 
 # MAIL parameter -> the EHLO keywords that allow it
@@ -141,4 +142,8 @@ PARAMETERS: Final[Mapping[str, frozenset[bytes]]] = {
     "ENVID": frozenset({b"DSN"}),
     "BY": frozenset({b"DELIVERBY"}),
     "MT-PRIORITY": frozenset({b"MT-PRIORITY"}),
+}
+RCPT_PARAMETERS: Final[Mapping[str, frozenset[bytes]]] = {
+    "NOTIFY": frozenset({b"DSN"}),
+    "ORCPT": frozenset({b"DSN"}),
 }

@@ -51,6 +51,7 @@ class History:
 
     good: float = 0.0  # messages accepted
     bad: float = 0.0  # what its deeds weigh
+    offences: float = 0.0  # of these, what no honest client does
     occasions: float = 0.0
     last: float = float("-inf")  # when the last occasion began
     at: float = 0.0
@@ -68,16 +69,19 @@ class History:
     def faded(self, now: float) -> "History":
         """Return the history as it is at *now*."""
         left = 0.5 ** ((now - self.at) / HALF_LIFE)
-        return History(self.good * left, self.bad * left, self.occasions * left, self.last, now)
+        return History(
+            self.good * left, self.bad * left, self.offences * left, self.occasions * left, self.last, now
+        )
 
     def after(self, deed: Deed, now: float) -> "History":
         """Return the history with *deed* done at *now*."""
         before = self.faded(now)
         if deed is not Deed.ACCEPTED:
-            return replace(before, bad=before.bad + deed.weight)
+            offence = deed is not Deed.REFUSED
+            return replace(before, bad=before.bad + deed.weight, offences=before.offences + offence)
         if now - before.last < OCCASION:
             return replace(before, good=before.good + 1)
-        return History(before.good + 1, before.bad, before.occasions + 1, now, now)
+        return replace(before, good=before.good + 1, occasions=before.occasions + 1, last=now)
 
 
 NO_HISTORY: Final = History()
@@ -102,6 +106,11 @@ class Remembered:
         """How many messages speak for a peer that is known as good; 0 for all others."""
         return max(round(self.peer.good), round(self.domain.good), 1) if self.known_good else 0
 
+    @property
+    def bad_before(self) -> int:
+        """How many offences are remembered of the peer."""
+        return round(self.peer.offences)
+
 
 NOTHING: Final = Remembered()
 
@@ -117,6 +126,9 @@ class Store(Protocol):
 
     async def note(self, deed: Deed, address: Address, domain: str | None = None) -> None:
         """Add to the history of *address*, and of *domain* where SPF passed for it."""
+
+    def forget_verdicts(self) -> None:
+        """Forget all verdicts: what they rest on is no longer believed. Never waits."""
 
     def knows(self, address: Address) -> bool:
         """Whether *address* is known as good, as far as memory here tells. Never waits."""

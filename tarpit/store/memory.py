@@ -90,6 +90,10 @@ class MemoryStore:
         if domain:
             self.domains.note(domain.lower(), deed)
 
+    def forget_verdicts(self) -> None:
+        """Forget all verdicts."""
+        self._verdicts.clear()
+
     def knows(self, address: Address) -> bool:
         """Whether *address* is known as good."""
         return self.peers.known_good(address)

@@ -148,3 +148,26 @@ def test_a_part_of_the_weight_is_a_part_of_the_turns(part: float) -> None:
 def test_every_choice_has_its_way(balance: Balance) -> None:
     """TARPIT_BALANCE names nothing that is not there."""
     assert balancer(balance).choose(backends(1), PEER).name == "a"
+
+
+@dataclass
+class Growing:
+    """A backend whose weight is another whenever it is looked at."""
+
+    name: str
+    taken: int = 0
+    _weight: float = 0.5
+
+    @property
+    def weight(self) -> float:
+        """A little more each time."""
+        self._weight *= 1.01
+        return self._weight
+
+
+@pytest.mark.parametrize("balance", Balance)
+def test_a_weight_that_grows_meanwhile(balance: Balance) -> None:
+    """A backend that starts slowly counts for more at each look; a choice is made all the same."""
+    way, free = balancer(balance), [Growing("a"), Growing("b")]
+    for _ in range(100):
+        assert way.choose(free, PEER) in free

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from scoring.verdict import HostName, HostState
-from tarpit.backend.dial import Line, dial, greet
+from tarpit.backend.dial import Line, NoSocket, dial, greet
 from tarpit.backend.introduce import Introduction
 from tarpit.backend.places import Place, Places
 from tarpit.backend.pool import Pool, connect
@@ -240,3 +240,15 @@ async def test_an_address_without_a_way() -> None:
     """What the kernel refuses at once is a failure like any other."""
     with pytest.raises(BackendUnavailable, match=r"255\.255\.255\.255:25: E"):
         await dial(Poller(), Places("255.255.255.255", 25), DIALLING)
+
+
+async def test_no_socket_to_reach_it_with() -> None:
+    """Out of descriptors, or without that family, we pass on to the next address; at last it is a 421."""
+    async with fake_backend() as backend, running((poller := Poller()).run):
+        places = Places(*backend.address)
+        strange = Place(99, backend.address)
+        places.places = (strange, *places.places)
+        (await dial(poller, places, DIALLING)).wire.close()
+        places.places = (strange,)
+        with pytest.raises(NoSocket, match="no socket: "):
+            await dial(poller, places, DIALLING)

@@ -152,3 +152,15 @@ def test_peek() -> None:
     dialogue.lines.receive(b"NOOP\r\n")
     assert dialogue.peek() == parse(b"NOOP")
     assert dialogue.next_heard() == parse(b"NOOP")
+
+
+def test_tls_03_a_dialogue_begins_anew() -> None:
+    """TLS-03: inside TLS neither name nor envelope from before counts; what the peer did stays done."""
+    dialogue = after(HELLO, MAIL, RCPT, (b"RSET", 250), (b"NONSENSE", 500))
+    dialogue.restart()
+    assert (dialogue.state, dialogue.hello, dialogue.mail) == (State.GREETED, None, None)
+    assert (dialogue.standing, dialogue.secure) == (0, True)
+    assert (dialogue.transactions, dialogue.accepted) == (1, 1)
+    junk = dialogue.tally.junk
+    dialogue.settle(parse(HELLO[0]), 250)
+    assert dialogue.tally.junk == junk  # not a second greeting

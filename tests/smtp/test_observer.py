@@ -191,3 +191,37 @@ def test_one_command_at_a_time() -> None:
     ears.forward(parse(b"NOOP"))
     with pytest.raises(AssertionError):
         ears.forward(parse(b"NOOP"))
+
+
+def test_starttls_of_ours() -> None:
+    """Where TLS ends with us the keyword is ours, whatever the backend shows, until we are inside."""
+    ears = Observer(Dialogue(), starttls=False, terminates=True)
+    assert exchange(ears, b"EHLO c", b"250 mx\r\n") == b"250-mx\r\n250 STARTTLS\r\n"
+    both = b"250-mx\r\n250-PIPELINING\r\n250-SIZE 10\r\n250 STARTTLS\r\n"
+    assert exchange(ears, b"EHLO c", EHLO) == both
+    assert ears.refusal(parse(b"STARTTLS")) is None
+    ears.dialogue.restart()
+    assert exchange(ears, b"EHLO c", EHLO) == b"250-mx\r\n250-PIPELINING\r\n250 SIZE 10\r\n"
+    refused = ears.refusal(parse(b"STARTTLS"))
+    assert refused is not None
+    assert refused.code == 503
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (MAIL, 503),
+        (RCPT, 503),
+        (b"DATA", 503),
+        (b"NONSENSE", 500),
+        (b"EHLO c", 0),
+        (b"RSET", 0),
+        (b"QUIT", 0),
+    ],
+)
+def test_tls_03_before_the_new_hello(line: bytes, code: int) -> None:
+    """TLS-03: inside TLS nothing goes on to the backend before a new EHLO that only EHLO allows."""
+    ears = Observer(Dialogue(), terminates=True)
+    ears.dialogue.restart()
+    refused = ears.refusal(parse(line))
+    assert (refused.code if refused else 0) == code

@@ -114,6 +114,43 @@ def test_mail_parameter(parameters: bytes, keywords: tuple[bytes, ...], answer: 
 
 
 @pytest.mark.parametrize(
+    ("parameters", "keywords", "answer"),
+    [
+        pytest.param(b"NOTIFY=NEVER ORCPT=rfc822;a@b", (b"dsn",), None, id="DSN"),
+        pytest.param(b"ORCPT=rfc822;a@b", KEYWORDS[:1], 555, id="DSN not offered"),
+        pytest.param(b"SIZE=10", (b"SIZE",), 555, id="a parameter of MAIL"),
+        pytest.param(b"X=1", KEYWORDS, 555, id="unknown"),
+    ],
+)
+def test_rcpt_parameter(parameters: bytes, keywords: tuple[bytes, ...], answer: int | None) -> None:
+    """A parameter of RCPT that was not offered is refused here; 451 from a backend would not be true."""
+    heard = parse(RCPT + b" " + parameters)
+    assert code(server(State.MAIL, *keywords).judge(heard)) == answer
+
+
+@pytest.mark.parametrize(
+    ("mail", "keywords", "answer"),
+    [
+        pytest.param("MAIL FROM:<ü@x> SMTPUTF8", (b"SMTPUTF8",), 250, id="CMD-11 announced"),
+        pytest.param("MAIL FROM:<ü@x>", (b"SMTPUTF8",), 553, id="CMD-11 not announced"),
+        pytest.param("MAIL FROM:<ü@x> SMTPUTF8", (), 553, id="CMD-11 not offered"),
+        pytest.param("MAIL FROM:<u@x> SMTPUTF8", (b"SMTPUTF8",), 250, id="CMD-11 ASCII all the same"),
+    ],
+)
+def test_beyond_ascii(mail: str, keywords: tuple[bytes, ...], answer: int) -> None:
+    """An address beyond ASCII wants SMTPUTF8, offered and said; so do the recipients that follow."""
+    ours = server(State.READY, *keywords)
+    ours.dialogue.keywords = keywords
+    heard = parse(mail.encode())
+    reply = ours.judge(heard)
+    assert code(reply) == answer
+    if reply is not None and answer == 250:
+        ours.settle(heard, reply)
+        recipient = parse("RCPT TO:<ü@x>".encode())
+        assert ours.judge(recipient) is None
+
+
+@pytest.mark.parametrize(
     ("keyword", "answer"),
     [
         pytest.param(b"STARTTLS", None, id="offered"),
@@ -124,6 +161,16 @@ def test_mail_parameter(parameters: bytes, keywords: tuple[bytes, ...], answer: 
 def test_starttls(keyword: bytes, answer: int | None) -> None:
     """The backend is asked for TLS only when it was offered."""
     assert code(server(State.READY, keyword).judge(parse(b"STARTTLS"))) == answer
+
+
+def test_tls_04_starttls_inside_tls() -> None:
+    """TLS-04: a second STARTTLS is out of order, whatever is shown."""
+    dialogue = Dialogue()
+    dialogue.restart()
+    dialogue.state = State.READY
+    answer = Server(hostname="mx.example", keywords=KEYWORDS).judge(dialogue, parse(b"STARTTLS"))
+    assert answer is not None
+    assert answer.code == 503
 
 
 def test_banner() -> None:

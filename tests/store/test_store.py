@@ -115,3 +115,10 @@ def test_laws_of_histories(deeds: list[tuple[float, Deed]]) -> None:
     if so_far.known_good:
         good = [now for now, deed in deeds if deed is Deed.ACCEPTED]
         assert good[-1] - good[0] >= 2 * OCCASION
+
+
+def test_a_refused_message_is_no_offence() -> None:
+    """What happens to the best is not held against a peer as an offence; what no honest client does is."""
+    refused = NO_HISTORY.after(Deed.REFUSED, 0)
+    assert Remembered(peer=refused).bad_before == 0
+    assert Remembered(peer=refused.after(Deed.TRAP, 0)).bad_before == 1

@@ -85,3 +85,8 @@ async def case(
 def shorn(lines: Sequence[bytes]) -> list[bytes]:
     """Return *lines* without what we say to a backend by ourselves."""
     return [line for line in lines if line not in {b"QUIT", b"RSET"}]
+
+
+def told(around: Surroundings, event: str) -> list[Mapping[str, object]]:
+    """Return the events called *event*."""
+    return [entry for entry in around.events.entries if entry["event"] == event]

@@ -1,0 +1,158 @@
+"""ID-*, HDR-*: whose word is taken for who a peer is, and that nothing it says is rewritten."""
+
+import random
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+from trio.testing import MockClock
+
+from tarpit.smtp.states import State
+from tests.support.cases import CLEAN, EHLO, ENVELOPE, MAIL, PATHS, case, told
+from tests.support.wires import PEER
+
+on_both_paths = pytest.mark.parametrize("path", PATHS)
+
+# the relay tests that scanners make, as recipients; and whether one can be read as a mailbox (RFC 5321 4.1.2)
+RELAY_FORMS: Final = [
+    (b"you@foreign.example", True),
+    (b"you%foreign.example@[192.0.2.1]", True),
+    (b"you%foreign.example@mx.example", True),
+    (b'"you@foreign.example"', False),
+    (b'"you%foreign.example"', False),
+    (b"you@foreign.example@[192.0.2.1]", False),
+    (b'"you@foreign.example"@[192.0.2.1]', True),
+    (b'"you@foreign.example"@mx.example', True),
+    (b"you@foreign.example@mx.example", False),
+    (b"@[192.0.2.1]:you@foreign.example", False),
+    (b"@mx.example:you@foreign.example", True),
+    (b"@mx.example,@there.example:you@foreign.example", True),
+    (b"foreign.example!you", False),
+    (b"foreign.example!you@[192.0.2.1]", True),
+    (b"foreign.example!you@mx.example", True),
+    (b"you%foreign.example%there.example@mx.example", True),
+]
+
+
+@on_both_paths
+@pytest.mark.parametrize(
+    ("form", "readable"), RELAY_FORMS, ids=[f"ID-10 {form!r}" for form, _ in RELAY_FORMS]
+)
+async def test_relay_forms(path: str, form: bytes, readable: bool, autojump_clock: MockClock) -> None:
+    """What is a mailbox goes on to the octet, for the backend to judge; what is none hears 501."""
+    line = b"RCPT TO:<" + form + b">"
+    answers = {"RCPT": b"454 4.7.1 relay access denied\r\n"}
+    async with case(path, EHLO, MAIL, answers=answers) as here:
+        (reply,) = await here.goes(line)
+        assert reply == (answers["RCPT"] if readable else b"501 5.1.7 Syntax error in address\r\n")
+        asked = [said for said in here.reached() if said.upper().startswith(b"RCPT")]
+        assert asked == ([line] if readable else [])
+
+
+@on_both_paths
+async def test_the_keyword_is_never_shown(path: str, autojump_clock: MockClock) -> None:
+    """ID-06 A backend that offers us XCLIENT and XFORWARD offers them to nobody else."""
+    offers = b"250-backend.example\r\n250-XCLIENT NAME ADDR PORT HELO PROTO\r\n250-XFORWARD NAME ADDR\r\n250 DSN\r\n"
+    variables = {"BACKEND_INTRODUCE": "xclient"}
+    async with case(path, answers={"EHLO": offers}, variables=variables) as here:
+        (reply,) = await here.goes(EHLO)
+        assert reply.startswith(b"250")
+        assert b"XCLIENT" not in reply
+        assert b"XFORWARD" not in reply
+
+
+@pytest.mark.parametrize("introduce", ["off", "xclient", "proxy-v1", "proxy-v2"])
+async def test_a_backend_that_knows_us_only(introduce: str, autojump_clock: MockClock) -> None:
+    """ID-08 Without an introduction a backend hears the peer's own words, and nothing of ours."""
+    async with case(CLEAN, variables={"BACKEND_INTRODUCE": introduce}) as here:
+        here.backend.proxied = introduce.startswith("proxy")
+        assert here.session.introduction().address.exploded == PEER[0]
+        if introduce == "off":
+            await here.goes(EHLO)
+            assert here.reached() == [EHLO]
+
+
+def spoofs() -> Iterator[bytes]:
+    """Yield 500 ways to claim another identity: by XCLIENT, XFORWARD or PROXY, spelled in all ways."""
+    pick = random.Random(21)  # the same each time
+    verbs = [b"XCLIENT", b"xclient", b"XForward", b"XFORWARD", b"PROXY", b"proxy"]
+    tails = [
+        b" ADDR=127.0.0.1",
+        b" NAME=localhost ADDR=127.0.0.1 PROTO=ESMTP HELO=localhost",
+        b" LOGIN=admin",
+        b" ADDR=IPV6:::1 DESTADDR=127.0.0.1",
+        b" TCP4 127.0.0.1 127.0.0.1 25 25",
+        b" TCP6 ::1 ::1 25 25",
+        b" UNKNOWN",
+        b"",
+    ]
+    before = [
+        b"",
+        b"",
+        b" ",
+        b"\t",
+        b"NOOP\r",
+        b"\0",
+        b"\xef\xbb\xbf",
+        b"EHLO x\n",
+        b"NOOP\r\n",
+        b"\r\n",
+        b"RSET \r\n",
+    ]
+    behind = [b"\r\n", b"\r\n", b" \r\n", b"\0\r\n", b"\r\r\n", b"\n", b"\t\r\n"]
+    header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\1\x7f\0\0\1\0\x19\0\x19"
+    for number in range(500):
+        if number % 10 == 0:
+            yield header + pick.choice(before) + pick.choice(behind)
+        else:
+            yield pick.choice(before) + pick.choice(verbs) + pick.choice(tails) + pick.choice(behind)
+
+
+@pytest.mark.parametrize("block", range(10))
+@on_both_paths
+async def test_nobody_becomes_somebody_else(path: str, block: int, autojump_clock: MockClock) -> None:
+    """ID-06 ID-01 G5 500 attempts: not one reaches a backend, is taken, or changes who the peer is."""
+    for said in list(spoofs())[50 * block : 50 * (block + 1)]:
+        async with case(path, EHLO) as here:
+            await here.far.say(said + b"QUIT\r\n")
+            heard = await here.closes()
+            claims = [line for line in here.reached() if line.upper().startswith((b"XC", b"XF", b"PROXY"))]
+            assert claims == []
+            assert heard[:3] in {b"500", b"501", b"250"}
+            assert any(line.startswith((b"500", b"501", b"502")) for line in heard.split(b"\r\n"))
+            assert here.session.dialogue.state is State.CLOSED
+            (event,) = told(here.around, "session.closed")
+            assert (event["peer"], event["port"]) == PEER
+
+
+FORGED: Final = (
+    b"Authentication-Results: mx.example; dkim=pass header.d=bank.example\r\n"
+    b"X-Tarpit: score=0\r\nReceived: from localhost ([127.0.0.1])\r\nX-Spam-Status: No\r\n"
+    b"From \r\n>From x\r\nSubject: x\r\n\r\nx\r\n"
+)
+
+
+@on_both_paths
+async def test_fields_that_look_like_ours(path: str, autojump_clock: MockClock) -> None:
+    """HDR-02 EOD-24 Forged fields pass as they are: a proxy that takes fields out breaks signatures."""
+    async with case(path, *ENVELOPE) as here:
+        await here.goes(b"DATA")
+        assert (await here.answer(FORGED + b".\r\n")).startswith(b"250 ")
+        assert here.contents() == [FORGED]
+
+
+async def test_the_one_field_that_is_ours(autojump_clock: MockClock) -> None:
+    """HDR-01 None unless TARPIT_HEADER names one; then one line, bounded, before everything else."""
+    for name in ("", "X-Tarpit"):
+        async with case("slowed", *ENVELOPE, variables={"HEADER": name} if name else {}) as here:
+            await here.goes(b"DATA")
+            await here.answer(FORGED + b".\r\n")
+            (content,) = here.contents()
+            first = content.removesuffix(FORGED)
+            assert content.endswith(FORGED)
+            if not name:
+                assert first == b""
+                continue
+            assert first.startswith(b"X-Tarpit: score=")
+            assert first.count(b"\r\n") == 1
+            assert len(first) <= 1000
