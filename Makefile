@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: setup servers demo test check bench docs clean
+.PHONY: setup servers demo test check bench docs security fuzz clean
 
 setup: $(VENV)/.installed
 	@:
@@ -37,6 +37,16 @@ docs: setup
 	@$(BIN)/tarpit settings --markdown > docs/settings.md
 	@$(BIN)/python -m tarpit.observe > docs/events.md
 	@$(BIN)/python -c 'from scoring.weights import renew; renew("docs/scoring.md")'
+
+# What the guarantees of docs/security.md were tested with, and its table; REAL= leaves out the real servers.
+security: setup servers
+	@$(BIN)/python -m tests.security $(ARGS)
+
+# Each target for a minute, guided by coverage: make fuzz ARGS='--seconds 3600 dialogue'
+fuzz: setup
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]' \
+		|| echo "atheris cannot be had here: hypothesis does it alone" >&2
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: setup
 	@$(BIN)/python -m bench.hold $(ARGS)

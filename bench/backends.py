@@ -77,7 +77,7 @@ def tarpit(backends: Sequence[str], **variables: str) -> Iterator[int]:
     """Run the proxy before *backends*, and yield its port."""
     with name_server() as names, tempfile.TemporaryDirectory() as directory:
         told = Path(directory, "log")
-        chosen = {"BACKENDS": " ".join(backends), **variables}
+        chosen = {"BACKENDS": " ".join(backends), "RATE_PEER": "0", "RATE_NETWORK": "0", **variables}
         with proxy(8000, names=names, backend=0, log=told, **chosen) as (_, port):
             yield port
 
@@ -186,7 +186,7 @@ def attack(port: int, bots: int) -> Iterator[None]:
 async def silent(seconds: float, *, ours_only: bool = False) -> list[Found]:
     """Strangers who only sit there, and one sender."""
     found = list[Found]()
-    for name, before in ways(ours_only=ours_only):
+    for name, before in ways(ours_only=ours_only, MODE="off"):
         with sinks(1, seconds=0.05) as (sink,), before(sink) as port:
             senders, began = Senders(port), trio.current_time()
             async with trio.open_nursery() as nursery:
@@ -204,9 +204,11 @@ async def silent(seconds: float, *, ours_only: bool = False) -> list[Found]:
     return found
 
 
-def ways(*, ours_only: bool) -> Iterator[tuple[str, Callable[[Sink], AbstractContextManager[int]]]]:
+def ways(
+    *, ours_only: bool, **variables: str
+) -> Iterator[tuple[str, Callable[[Sink], AbstractContextManager[int]]]]:
     """Yield what can stand before a sink."""
-    yield "tarpit", lambda sink: tarpit([f"{LOOPBACK}:{sink.port};max={CAP}"])
+    yield "tarpit", lambda sink: tarpit([f"{LOOPBACK}:{sink.port};max={CAP}"], **variables)
     if shutil.which("haproxy") and not ours_only:
         yield "haproxy", haproxy
 

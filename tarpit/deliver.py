@@ -80,7 +80,7 @@ class Means:
     shelf: Shelf
     splits: Splits
     time_outs: TimeOuts
-    nursery: trio.Nursery  # for the last words on connections that nobody waits for
+    spawn: Callable[[Callable[[], Awaitable[None]]], None]  # last words on connections that nobody waits for
     refuse_bare: bool = False
     probe_again: Callable[[Backend], None] = _nothing  # its keywords are not what they were
 
@@ -292,7 +292,7 @@ class Delivery:
                 loan.abort()
                 raise
             else:
-                self._means.nursery.start_soon(loan.quit)
+                self._means.spawn(loan.quit)
                 return done
             finally:
                 self.backend_seconds += trio.current_time() - loan.began

@@ -170,6 +170,7 @@ class Wheel:
                 await trio.lowlevel.wait_task_rescheduled(drip.abort)
             gone, drip.gone = drip.gone, None
             if gone is not None:
+                wire.half_said = drip.position > 0
                 try:
                     raise gone
                 finally:

@@ -21,6 +21,7 @@ from typing import Final
 import trio
 
 from scoring.verdict import to_address
+from tarpit.errors import Stopping
 from tarpit.sealed import Sealed
 from tarpit.sockets import reason_of
 from tarpit.wire import Wire
@@ -71,12 +72,14 @@ class Handshakes:
     async def make(self, wire: Wire, context: ssl.SSLContext, host: str | None = None) -> None:
         """Put *wire* inside TLS, as the server, or as the client of *host*.
 
-        Raises what the wire was made with: with the reason, or when the seconds are over.
+        Raises what the wire was made with: with the reason, or when the seconds are over; and `Stopping`.
         """
         until = trio.current_time() + self._seconds
         sealed = wire.seal(context, host)
         try:
             while not await self._step(sealed):
+                if wire.stopping:
+                    raise Stopping
                 await wire.stir(until)
         except OSError as error:
             raise wire.gone(f"TLS: {reason_of(error)}") from None

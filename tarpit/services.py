@@ -56,6 +56,11 @@ class Bugs:
     def __init__(self, log: Log) -> None:
         self._log = log
 
+    async def around(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do *work* so that a bug in it is told and ends here, and nothing else does."""
+        with self:
+            await work()
+
     def __enter__(self) -> None:
         pass
 
@@ -120,8 +125,7 @@ class Services:
 
     async def alone(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do *work* so that a bug in it is told and ends here, and nothing else does."""
-        with self.bugs:
-            await work()
+        await self.bugs.around(work)
 
     def began(self, session: "Session") -> None:
         """Take note that *session* is open."""
@@ -172,6 +176,7 @@ def assemble(
         fall=settings.health_fall,
         tell=partial(_tell, log),
     )
+    bugs = Bugs(log)
     return Services(
         settings=settings,
         log=log,
@@ -190,7 +195,7 @@ def assemble(
             shelf=Shelf(Room(settings.spool_total), settings.spool_message, settings.spool_dir),
             splits=Splits(),
             time_outs=time_outs,
-            nursery=nursery,
+            spawn=lambda work: nursery.start_soon(bugs.around, work),
             probe_again=lambda backend: backend.probe_wanted.ring(),
             refuse_bare=settings.bare_newline is BareNewline.REFUSE,
         ),

@@ -8,8 +8,7 @@ Here stands in which order things happen, what ends a session, and that each lea
 `session.closed`. A suspect's half of it is `suspect`. How slow a peer is served is `policy`; how bytes are
 slowed is `drip`; what counts as suspect is `scoring`.
 
-Thousands are open at once, most of them waiting: what is here is a few hundred bytes each, and what only some
-need is made when they need it.
+Thousands are open at once, most of them waiting: what only some need is made when they need it.
 """
 
 import contextlib
@@ -45,6 +44,7 @@ from tarpit.voice import Voice
 from tarpit.wire import Wire
 
 LAST_WORDS: Final = 1.0  # seconds for a reply to somebody who may not be there
+MOST_ERRORS: Final = 20  # that one session tells of: the last ones
 EARLY: Final = 4096  # bytes of pregreet that are taken; more is read when its turn comes
 
 
@@ -150,6 +150,8 @@ class Session:
         """Break the circles among our parts: the collector runs seldom, and sessions end by the thousand."""
         self.judgement.account = None
         self._inquiries = None
+        if self.suspect is not None:
+            self.suspect.let_go()
         self.relay = self.suspect = None
 
     async def _classify(self) -> None:
@@ -256,8 +258,15 @@ class Session:
             raise
 
     def _turned(self) -> bool:
-        """Whether a relayed peer is to be served by us from here on."""
-        return self.judgement.treatment is not Treatment.PASS
+        """Whether a relayed peer is to be served by us from here on.
+
+        A suspect whose open MAIL was promised more than we could keep stays where it is: our own limit would
+        refuse for good what its backend would take.
+        """
+        treatment, mail = self.judgement.treatment, self.dialogue.mail
+        if treatment is Treatment.SLOW and mail is not None and self.dialogue.state is State.MAIL:
+            return self.services.means.refusal(mail) is None
+        return treatment is not Treatment.PASS
 
     def introduction(self) -> Introduction:
         """Return who the peer is, for a backend."""
@@ -274,7 +283,7 @@ class Session:
 
     def uncertain(self, reason: str, reply: bytes | None = None) -> None:
         """Tell that a message may have been taken without both sides knowing."""
-        self.errors += (reason,)
+        self.errors = (*self.errors, reason)[-MOST_ERRORS:]
         said = self.last_reply if reply is None else reply
         events.message_ambiguous(
             self.services.log, id=self.name, backend=self.backend_name or "none", reason=reason, reply=said
@@ -282,7 +291,7 @@ class Session:
 
     def note_lost(self, reason: str) -> None:
         """Tell that a backend has failed us."""
-        self.errors += (reason,)
+        self.errors = (*self.errors, reason)[-MOST_ERRORS:]
         events.backend_lost(self.services.log, backend=self.backend_name or "none", reason=reason)
 
     def _left(self, reason: str) -> None:
@@ -298,8 +307,8 @@ class Session:
 
     async def _end(self, reply: Reply, how: events.Ended) -> None:
         self.ended = how
-        if self.dialogue.closed:
-            return  # the last word has been said
+        if self.dialogue.closed or self.wire.half_said:
+            return  # the last word has been said, or would be taken for a part of the one before
         with trio.move_on_after(LAST_WORDS), contextlib.suppress(PeerGone, PeerSilent):
             await self.wire.send_all(reply.encode(), trio.current_time() + LAST_WORDS)
 

@@ -10,7 +10,7 @@ who know nothing of TLS but this.
 
 from typing import Final
 
-from tarpit.errors import PeerGone, PeerSilent
+from tarpit.errors import PeerGone, PeerSilent, Stopping
 from tarpit.handshake import Handshakes, NoPlace
 from tarpit.pace import Stage
 from tarpit.smtp.commands import Command
@@ -35,7 +35,8 @@ class Terminator:
     async def answer(self, starttls: Command, voice: Voice, dialogue: Dialogue) -> bool:
         """Answer STARTTLS, and return whether all that follows is inside TLS.
 
-        Raises `PeerGone` or `PeerSilent` when the handshake fails: the session is over, nothing can be said.
+        Raises `PeerGone` or `PeerSilent` when the handshake fails, `Stopping` when there is no time for it:
+        the session is over, nothing can be said.
         """
         refusal = _refusal(starttls, voice, dialogue)
         if refusal is not None:
@@ -56,7 +57,7 @@ class Terminator:
         dialogue.settle(starttls, READY.code)
         try:
             await self.handshakes.make(voice.wire, self.certificates.now.context)
-        except (PeerGone, PeerSilent):
+        except (PeerGone, PeerSilent, Stopping):
             dialogue.close()
             raise
 

@@ -125,6 +125,10 @@ class Suspect:
         """Whether a message may have been taken without the peer knowing, if all ended now."""
         return self._unsaid or (self._delivery is not None and self._delivery.committing)
 
+    def let_go(self) -> None:
+        """Part from the delivery, which knows us: nothing more will be asked of either."""
+        self._delivery = None
+
     # -- the desk
 
     def idle(self) -> float:
@@ -164,6 +168,8 @@ class Suspect:
         session, delivery = self._session, self._delivery
         assert delivery is not None, "a recipient stands"
         pace = session.judgement.read_pace()
+        if pace.slow:
+            session.wire.hold_small()  # the last message may have opened the buffers
         reader = SlowReader(session.services.wheel, session.wire, rate=pace.rate, within=pace.within)
         try:
             taken = await delivery.take(reader.receive, session.dialogue.lines.take_rest())

@@ -183,7 +183,8 @@ class Variables(BaseSettings):
         description="points of a signal; signals that are not named keep theirs",
     )
     greet_wait: Duration = Field(
-        0.0, description="silence before the banner for a clean peer; 2s finds bots no list knows"
+        0.0,
+        description="silence before the banner for a clean peer not met before; 2s finds bots no list knows",
     )
     pregreet_wait: Duration = Field(6.0, description="the same for suspects, within TARPIT_PACE_BANNER")
     rate_peer: Annotated[Rate, units.RATE] = Field(

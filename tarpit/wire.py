@@ -1,8 +1,8 @@
 """A connected socket, ours to read and write without blocking.
 
-Errors of the socket are translated here and nowhere else: into `PeerGone` and `PeerSilent` on the peer's side,
-into `BackendUnavailable` on the backend's (the types are given when the wire is made). Where nothing can be
-there yet, a read waits first: the flag `_readable` keeps what edge-triggered polling last said.
+Errors of the socket are translated here and nowhere else: into `PeerGone` and `PeerSilent` on the peer's
+side, into `BackendUnavailable` on the backend's. Where nothing can be there yet, a read waits first: the
+flag `_readable` keeps what edge-triggered polling last said.
 
 How slowly a reply goes out is `drip`; which sockets stirred is `poller`; why a held peer's buffers are small
 is `buffers`; how a wire gets into TLS, where it reads, sends and counts what is inside, `handshake`.
@@ -55,6 +55,7 @@ class Wire:
         "bytes_out",
         "deadline",
         "gone",
+        "half_said",
         "on_hangup",
         "peer",
         "sealed",
@@ -77,6 +78,7 @@ class Wire:
         self._task: trio.lowlevel.Task | None = None
         self.deadline = FOREVER
         self.on_hangup: HangUp | None = None  # told of a FIN, reset or error, at once
+        self.half_said = False  # a piece of what was to be sent is out, and no more of it will follow
         self.bytes_in = 0
         self.bytes_out = 0
         self.sealed: Sealed | None = None  # the same socket, once it is inside TLS
@@ -87,11 +89,6 @@ class Wire:
     def ours(self) -> tuple[str, int]:
         """Address and port of our end."""
         return end_of(self._socket.getsockname)
-
-    @property
-    def socket(self) -> socket.socket:
-        """The socket itself, for options."""
-        return self._socket
 
     @property
     def stopping(self) -> bool:
@@ -157,8 +154,10 @@ class Wire:
         """Send all of *data*, waiting until the time *until*."""
         sent = self.send_now(data)
         while sent < len(data):
+            self.half_said = True
             await self.stir(until)
             sent += self.send_now(data[sent:])
+        self.half_said = False
 
     def send_now(self, data: bytes) -> int:
         """Send what the kernel takes at once; return how many bytes that was."""

@@ -42,7 +42,7 @@ async def waiting(pair: Pair) -> int:
     with trio.move_on_after(0.3):
         await trio.SocketStream(pair.far).send_all(bytes(FLOOD))
     size = array("i", [0])
-    ioctl(pair.wire.socket, FIONREAD, size)
+    ioctl(pair.wire._socket, FIONREAD, size)
     return size[0]
 
 
@@ -79,20 +79,20 @@ async def test_widened_again(near: bool) -> None:
         with trio.fail_after(5):
             while read < FLOOD:
                 read += len(await pair.wire.receive(65_536))
-        assert pair.wire.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) > 200_000
+        assert pair.wire._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) > 200_000
 
 
 async def test_dead_peers() -> None:
     """The kernel gives a vanished host up."""
     async with wired(tcp=True) as pair:
         pair.wire.hold_small()
-        assert pair.wire.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
+        assert pair.wire._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
 
 
 @pytest.mark.parametrize("change", [narrow, widen])
 async def test_what_is_no_tcp(change: Callable[[socket.socket], None]) -> None:
     """A socket that has no such option, or is closed, is left as it is."""
     async with wired() as pair:
-        change(pair.wire.socket)
+        change(pair.wire._socket)
         pair.wire.close()
-        change(pair.wire.socket)
+        change(pair.wire._socket)

@@ -137,7 +137,7 @@ async def test_more_lines_than_ticks(autojump_clock: MockClock) -> None:
 @given(size=st.integers(0, 8), jitter=st.floats(0, 0.9))
 @settings(max_examples=20, deadline=None)
 def test_prefix(size: int, jitter: float) -> None:
-    """Whenever one looks, what was received is a prefix of the reply."""
+    """NET-11 Whenever one looks, what was received is a prefix of the reply."""
 
     async def look() -> bytes:
         async with wired() as pair, trio.open_nursery() as nursery:

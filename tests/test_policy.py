@@ -76,7 +76,7 @@ def test_clean_is_full_speed(stage: Stage, load: float) -> None:
 @pytest.mark.parametrize("verdict", [SUSPECT, HOSTILE])
 @pytest.mark.parametrize("stage", [Stage.PROMPT, Stage.END])
 def test_never_slowed(verdict: Verdict, stage: Stage) -> None:
-    """RSET, NOOP, QUIT, STARTTLS and the end of data are answered at once, whoever asks."""
+    """NET-10 RSET, NOOP, QUIT, STARTTLS and the end of data are answered at once, whoever asks."""
     assert choose_pace(verdict, stage, PATIENCE) is FULL_SPEED
 
 
@@ -268,7 +268,7 @@ def test_the_page_of_budgets() -> None:
 
 @pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: budget.what)
 def test_each_budget_stays_below_whom_it_protects(budget: Budget) -> None:
-    """There is a sixth to spare, and more, for the network and a backend's own time."""
+    """NET-10 There is a sixth to spare, and more, for the network and a backend's own time."""
     ((least, name),) = budget.tightest(1)
     assert sum(map(default, budget.settings)) <= least * 5 / 6, name
 

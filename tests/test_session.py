@@ -1,5 +1,7 @@
 """One connection from accept to close, as each kind of peer has it."""
 
+import gc
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -171,3 +173,38 @@ async def test_the_greet_wait_is_for_strangers(
                 around.services.nursery.start_soon(another(around, wire).run)
                 await far.hear()
         assert trio.current_time() - began == pytest.approx(seconds, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("listed", "sender"),
+    [
+        pytest.param(True, b"good", id="slowed"),
+        pytest.param(False, b"good", id="joined"),
+        pytest.param(False, b"bad", id="turned"),
+    ],
+)
+async def test_nothing_is_left_for_the_collector(
+    autojump_clock: MockClock, listed: bool, sender: bytes
+) -> None:
+    """A session that has asked a backend is gone when it is over: no circle keeps it."""
+    async with session(listed=listed) as (first, _, around, _one):
+        await first.stream.aclose()
+        await around.services.wait_empty()
+        gc.collect()
+        gc.disable()
+        try:
+            async with wire_pair(around.poller) as (wire, far):
+                around.services.nursery.start_soon(another(around, wire).run)
+                await far.hear()
+                for line in (
+                    b"HELO x.example",
+                    b"MAIL FROM:<a@" + sender + b".example>",
+                    b"RCPT TO:<b@c.example>",
+                ):
+                    assert (await far.ask(line)).startswith(b"250")
+                await far.ask(b"QUIT")
+                await around.services.wait_empty()
+            await trio.sleep(60)
+            assert [one.number for one in gc.get_objects() if isinstance(one, Session)] == [1]
+        finally:
+            gc.enable()

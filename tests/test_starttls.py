@@ -285,6 +285,19 @@ async def test_who_leaves_instead(authority: Authority, autojump_clock: MockCloc
     assert (around.closed()["ended"], around.closed()["tls"]) == ("peer-left", "")
 
 
+async def test_stopping_in_the_middle(authority: Authority, autojump_clock: MockClock) -> None:
+    """A server that stops waits for no handshake, and says nothing where nothing can be said."""
+    async with terminating(authority) as (far, _, around, one):
+        await shown(far)
+        assert (await far.ask(b"STARTTLS")).startswith(b"220 ")
+        await trio.sleep(1)
+        before = trio.current_time()
+        one.wire.stop()
+        assert b"421" not in await last_words(far)
+        assert trio.current_time() - before < 2
+    assert (around.closed()["ended"], around.closed()["tls"]) == ("stopped", "")
+
+
 @pytest.mark.parametrize("listed", [False, True], ids=["clean", "suspect"])
 async def test_tls_08_cut_off_in_a_message(
     listed: bool, authority: Authority, autojump_clock: MockClock

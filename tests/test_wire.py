@@ -282,7 +282,7 @@ async def test_ends() -> None:
     async with wired(tcp=True) as pair:
         assert pair.wire.ours == pair.far.getpeername()
         assert pair.wire.peer == pair.far.getsockname()
-        assert pair.wire.socket.getpeername() == pair.wire.peer
+        assert pair.wire._socket.getpeername() == pair.wire.peer
 
 
 @pytest.mark.parametrize("listening", [True, False])

@@ -2,6 +2,7 @@
 
 The one idea: a silent session is harmless as long as nobody else wants its slot. While somebody does, whoever
 has been silent for `LONGEST` hears 421 4.4.2 and may come again, and no more of them than there are who wait.
+For a minute its network is remembered: those who come again at once are no less silent.
 RFC 5321 (section 4.5.3.2.7) gives a peer 5 minutes for a command, and so do we as long as there is room.
 
 A session inside a transaction is never ended so: what it has begun is mail. One inside TLS that we do not end
@@ -17,6 +18,7 @@ from typing import Final
 import trio
 
 LONGEST: Final = 10.0  # seconds
+REMEMBERED: Final = 60.0  # seconds for which a network is known for sessions that had to be ended
 SOON: Final = 1.0  # from here on a session is silent, and not between two commands
 
 
@@ -49,9 +51,12 @@ class Sitter:
 class Idlers:
     """The silent sessions of one backend."""
 
-    __slots__ = ("_ending", "_resting")
+    __slots__ = ("_ended", "_ending", "_resting")
 
     def __init__(self) -> None:
+        self._ended: dict[
+            bytes, float
+        ] = {}  # networks whose sessions were, and when last; the latest is last
         self._resting: dict[Sitter, None] = {}  # in the order in which they fell silent
         self._ending: set[Sitter] = set()  # told to end; the slot has not come back yet
 
@@ -69,7 +74,9 @@ class Idlers:
         self._ending.discard(sitter)
 
     def silent(self, network: bytes) -> bool:
-        """Whether a session of *network* holds a slot in silence."""
+        """Whether a session of *network* holds a slot in silence, or had to be ended in the last minute."""
+        if network in self._ended and self._ended[network] > trio.current_time() - REMEMBERED:
+            return True
         before = trio.current_time() - SOON
         return any(sitter.since <= before and sitter.network == network for sitter in self._resting)
 
@@ -80,7 +87,14 @@ class Idlers:
             longest = next(iter(self._resting))
             del self._resting[longest]
             self._ending.add(longest)
+            self._remember(longest.network, now)
             longest.end()
+
+    def _remember(self, network: bytes, now: float) -> None:
+        self._ended.pop(network, None)
+        self._ended[network] = now
+        while self._ended[oldest := next(iter(self._ended))] <= now - REMEMBERED:
+            del self._ended[oldest]
 
     def next_end(self) -> float:
         """Return when the next one will have been silent for too long: a time, or never."""

@@ -90,7 +90,7 @@ def xtext(text: str) -> str:
     What is longer than 255 octets when encoded is cut, between two octets of *text*.
     """
     encoded = ""
-    for octet in text.encode("utf-8", "surrogateescape"):
+    for octet in text.encode("utf-8", "surrogatepass"):
         piece = chr(octet) if 0x21 <= octet <= 0x7E and octet not in b"+=" else f"+{octet:02X}"
         if len(encoded) + len(piece) > LONGEST_VALUE:
             break

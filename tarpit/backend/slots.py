@@ -7,8 +7,8 @@ goes to a hand-over even while clean peers wait: what a suspect has been patient
 
 Within a purpose each network has its turn (`lanes`). And while anybody waits, a network that holds a quarter
 of a backend's slots gets another only if no other network wants it, and if none of its own stands there in
-silence: strangers who only came to sit there leave the rest free for whoever comes next, a large sender
-that is busy may use what nobody else wants. Those who sit there for long are then ended (`idle`).
+silence, or did lately: strangers who only came to sit there leave the rest free for whoever comes next; a
+large sender that is busy may use what nobody else wants. Those who sit there for long are ended (`idle`).
 
 Rejected: a semaphore a backend; whoever queued for one of them stayed there while another stood idle. And the
 quarter as a limit that nothing lifts: a sender that is alone would get less the more it brings.

@@ -141,7 +141,8 @@ _HEADER: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]*+):")
 _CONTENT: Final = re.compile(rb"[\0- ]*(DATA|BDAT)[\0- \x7f]", re.IGNORECASE)
 _NAME: Final = re.compile(rb"[A-Za-z0-9.:_\[\]-]{1,255}")
 _PARAMETER: Final = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([!-<>-~]+))?")  # RFC 5321 section 4.1.2
-_DIGITS: Final = re.compile(r"[0-9]{1,20}")  # RFC 1870 section 3
+# the values of those that are read: RFC 1870 section 3; RFC 6152, without the BINARYMIME that only BDAT can carry
+_VALUES: Final = {"SIZE": re.compile(r"[0-9]{1,20}"), "BODY": re.compile(r"(?i:7BIT|8BITMIME)")}
 
 
 def parse(line: bytes) -> Command:
@@ -270,8 +271,9 @@ def _parse_parameters(text: bytes) -> tuple[Parameter, ...] | None:
 
 
 def _is_usable(parameter: Parameter) -> bool:
-    """Whether the value can be read by us; only SIZE is read (`SIZE=-1` passes on some servers)."""
-    return parameter.keyword != "SIZE" or _DIGITS.fullmatch(parameter.value or "") is not None
+    """Whether the value is one that we know, where we have to know it (`SIZE=-1` passes on some servers)."""
+    form = _VALUES.get(parameter.keyword)
+    return form is None or form.fullmatch(parameter.value or "") is not None
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -17,6 +17,8 @@ import io
 from enum import Enum
 from typing import Final
 
+from tarpit.smtp.replies import printable
+
 END: Final = b"\r\n.\r\n"
 FIELD_LIMIT: Final = 900  # octets of a field of ours: a line may have 998 (RFC 5321, 4.5.3.1.6)
 _DOT_NUL: Final = b"\n.\0"
@@ -106,5 +108,4 @@ class Encoder:
 
 def header_field(name: str, text: str) -> bytes:
     """Return a header field on one line; of *text*, what is not printable ASCII becomes `?`."""
-    printable = "".join(c if " " <= c <= "~" else "?" for c in text)
-    return f"{name}: {printable}".encode("ascii")[:FIELD_LIMIT] + b"\r\n"
+    return printable(f"{name}: {text}", FIELD_LIMIT) + b"\r\n"

@@ -36,7 +36,7 @@ class Reply:
     @classmethod
     def of(cls, code: int, *text: str) -> "Reply":
         """Return a reply of ours. *text* may quote a stranger: what is not printable ASCII becomes `?`."""
-        return cls(code, tuple(map(_printable, text or ("",))))
+        return cls(code, tuple(printable(line, TEXT_LIMIT) for line in text or ("",)))
 
     def encode(self) -> bytes:
         """Return the reply as it is sent."""
@@ -153,5 +153,6 @@ def _explain(line: bytes) -> str:
     return "not a reply line"
 
 
-def _printable(text: str) -> bytes:
-    return "".join(c if " " <= c <= "~" else "?" for c in text[:TEXT_LIMIT]).encode("ascii")
+def printable(text: str, limit: int) -> bytes:
+    """Return what a stranger said as at most *limit* octets of one line; all but printable ASCII becomes `?`."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text[:limit]).encode("ascii")

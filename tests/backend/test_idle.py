@@ -3,7 +3,7 @@
 import trio
 from trio.testing import MockClock
 
-from tarpit.backend.idle import LONGEST, SOON, Idlers, Sitter
+from tarpit.backend.idle import LONGEST, REMEMBERED, SOON, Idlers, Sitter
 
 A, B = b"a", b"b"
 
@@ -99,4 +99,22 @@ async def test_whose_sessions_are_silent(autojump_clock: MockClock) -> None:
         await trio.sleep(SOON)
         assert scene.idlers.silent(A)
         assert not scene.idlers.silent(B)
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_had_to_be_ended_is_remembered(autojump_clock: MockClock) -> None:
+    """A network that comes again is taken for silent for a minute; nobody is remembered for longer."""
+    async with trio.open_nursery() as nursery:
+        scene = Scene(nursery)
+        for network in (A, B, b"c"):
+            await scene.wait("one", network)
+            await trio.sleep(LONGEST)
+            scene.idlers.end(9)
+        assert [scene.idlers.silent(network) for network in (A, B, b"c", b"d")] == [True, True, True, False]
+        await trio.sleep(REMEMBERED - LONGEST)
+        assert [scene.idlers.silent(network) for network in (A, B, b"c")] == [False, False, True]
+        await scene.wait("again", b"c")
+        await trio.sleep(LONGEST)
+        scene.idlers.end(9)
+        assert list(scene.idlers._ended) == [b"c"]
         nursery.cancel_scope.cancel()

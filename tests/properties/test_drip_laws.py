@@ -113,7 +113,7 @@ def test_departure(sayings: list[tuple[bytes, Pace]], chunk: int, part: float) -
 
 @given(data=REPLIES, pace=PACES)
 def test_shape(data: bytes, pace: Pace) -> None:
-    """Cut into its pieces, a reply is whole; and lines are evenly spread over the time there is."""
+    """NET-11 Cut into its pieces, a reply is whole; and lines are evenly spread over the time there is."""
     gap, by_line = pace.shape(data)
     ends, end = [0], 0
     while end < len(data):

@@ -272,6 +272,8 @@ def test_size(text: bytes, size: int) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        pytest.param(b" BODY=BINARYMIME", id="BD-16 only BDAT can carry it"),
+        pytest.param(b" BODY", id="BD-16 no value"),
         pytest.param(b" SIZE=-1", id="BD-01 negative"),
         pytest.param(b" SIZE=+1", id="plus sign"),
         pytest.param(b" SIZE=", id="BD-01 empty"),

@@ -103,7 +103,8 @@ async def scene(
         shelf = Shelf(Room(10_000_000), message)
         async with running(poller.run):
             async with trio.open_nursery() as last_words:
-                means = Means(pool, shelf, Splits(), TIME_OUTS, last_words, probe_again=doubted.append)
+                spawn = last_words.start_soon
+                means = Means(pool, shelf, Splits(), TIME_OUTS, spawn, probe_again=doubted.append)
                 peer = Introduction(ip_address("192.0.2.7"), 4025)
                 here = Scene(means, tuple(listening), doubted)
                 here.delivery = Delivery(
