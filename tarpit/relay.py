@@ -197,19 +197,27 @@ class Relay:
         """Pass everything both ways, unheard, until one side ends."""
         self.blind = True
         pairs = ((self._peer, self._backend), (self._backend, self._peer))
-        while True:
-            for source, target in pairs:
-                if source.readable and (data := source.receive_now(BLOCK)) is not None:
-                    if not data:
-                        self._dialogue.close()
-                        return
-                    await target.send_all(data, self._soon(self._time_outs.block))
-            if not (self._peer.readable or self._backend.readable):
-                self._peer.deadline = self._soon(self._time_outs.command)
-                self._backend.deadline = FOREVER
-                await wait_any(self._peer, self._backend)
-            else:
-                await trio.lowlevel.checkpoint()
+        spoke = self._backend
+        try:
+            while True:
+                for source, target in pairs:
+                    if source.readable and (data := source.receive_now(BLOCK)) is not None:
+                        if not data:
+                            self._dialogue.close()
+                            return
+                        await target.send_all(data, self._soon(self._time_outs.block))
+                        spoke = source
+                if not (self._peer.readable or self._backend.readable):
+                    self._peer.deadline = self._soon(self._time_outs.command)
+                    self._backend.deadline = FOREVER
+                    # what the peer has sent may be the end of a message, so only its own silence counts
+                    with self._idle(self._peer.overdue) if spoke is self._backend else nullcontext():
+                        await wait_any(self._peer, self._backend)
+                else:
+                    await trio.lowlevel.checkpoint()
+        except PeerSilent:
+            self._dialogue.close()  # nothing that we could say in there would be understood
+            raise
 
     async def _next_heard(self) -> Heard | None:
         if self._observer.parting is not None:

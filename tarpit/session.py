@@ -235,8 +235,9 @@ class Session:
             if unheard is not None:
                 await line.quit()
         except (PeerGone, PeerSilent, Stopping):
-            # in the middle of a message nothing may be said that could be taken for its end
-            line.wire.abort() if self.dialogue.state is State.DATA else await line.quit()
+            # in the middle of a message, or inside TLS, nothing may be said that could be taken for its end
+            unheard_of = relay.blind or self.dialogue.state is State.DATA
+            line.wire.abort() if unheard_of else await line.quit()
             raise
         finally:
             self.blind = relay.blind

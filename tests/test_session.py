@@ -135,6 +135,24 @@ async def test_a_silent_peer_makes_room(autojump_clock: MockClock) -> None:
             await far.hear_all()
 
 
+async def test_a_silent_peer_inside_tls_makes_room(autojump_clock: MockClock) -> None:
+    """It is cut without a word that could not be understood, if it is its turn to speak."""
+    async with session({"STARTTLS": b"220 go\r\n"}, BACKEND_MAX="1", BACKEND_QUEUE="60s") as run:
+        silent, backend, around, _one = run
+        around.services.nursery.start_soon(around.services.pool.end_idle)
+        await silent.hear()
+        await silent.ask(b"HELO peer.example")
+        assert await silent.ask(b"STARTTLS") == b"220 go\r\n"
+        async with wire_pair(around.poller) as (wire, far):
+            await trio.sleep(4)
+            around.services.nursery.start_soon(another(around, wire).run)
+            assert await silent.hear_all() == b""
+            assert (await far.hear()).startswith(b"220 ")
+            assert backend.connections[0].commands == [b"HELO peer.example", b"STARTTLS"]
+            await far.ask(b"QUIT")
+            await far.hear_all()
+
+
 async def test_mail_that_has_begun_is_not_cut_short(autojump_clock: MockClock) -> None:
     """However long it takes, and whoever waits."""
     async with session(BACKEND_MAX="1", BACKEND_QUEUE="60s") as (silent, _, around, _one):

@@ -5,8 +5,9 @@ has been silent for `LONGEST` hears 421 4.4.2 and may come again, and no more of
 For a minute its network is remembered: those who come again at once are no less silent.
 RFC 5321 (section 4.5.3.2.7) gives a peer 5 minutes for a command, and so do we as long as there is room.
 
-A session inside a transaction is never ended so: what it has begun is mail. One inside TLS that we do not end
-(`blind`) is not known to be outside of one, and is not in here.
+A session inside a transaction is never ended so: what it has begun is mail. Of one inside TLS that we do not
+end it is not known; it is silent when the backend has spoken last, and what is cut then is no message whose
+end was sent.
 
 Who waits, and who asks for the end of the others, is `slots`.
 """

@@ -9,65 +9,32 @@ import hashlib
 import importlib.util
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
-from typing import Final
 
 from hypothesis import HealthCheck, given, settings
 
-from tests.fuzz.targets import TARGETS, WORDS
+from tests.fuzz.targets import TARGETS
 from tests.fuzz.test_targets import CORPUS, streams
-
-LONGEST: Final = 4096  # bytes of an input
 
 
 def main() -> int:
     """Fuzz the targets in turn; return how many broke."""
     options = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    options.add_argument(
-        "targets", nargs="*", choices=[*TARGETS, []], metavar="target", help="all, if none is named"
-    )
+    options.add_argument("targets", nargs="*", metavar="target", help=f"of {', '.join(TARGETS)}")
     options.add_argument("--seconds", type=int, default=60, help="for each")
-    options.add_argument("--one", help=argparse.SUPPRESS)  # in a process of its own: libFuzzer ends it
-    given_ = options.parse_args()
-    if given_.one:
-        _coverage_guided(given_.one, given_.seconds)
-    run = _in_a_process if importlib.util.find_spec("atheris") else _by_chance
-    broken = [name for name in given_.targets or TARGETS if not run(name, given_.seconds)]
+    chosen = options.parse_args()
+    run = _guided if importlib.util.find_spec("atheris") else _by_chance
+    broken = [name for name in chosen.targets or TARGETS if not run(name, chosen.seconds)]
     sys.stdout.write(f"broken: {', '.join(broken) or 'none'}\n")
     return len(broken)
 
 
-def _in_a_process(name: str, seconds: int) -> bool:
-    command = [sys.executable, "-m", "tests.fuzz", "--one", name, "--seconds", str(seconds)]
-    return subprocess.run(command, check=False).returncode == 0
-
-
-def _coverage_guided(name: str, seconds: int) -> None:
-    import atheris  # noqa: PLC0415 - an extra
-
-    atheris.instrument_all()
-    with tempfile.TemporaryDirectory() as found:
-        dictionary = Path(found) / "words.dict"
-        dictionary.write_text("".join(f'"{_quoted(word)}"\n' for word in WORDS[name]), "ascii")
-        (fresh := Path(found) / "fresh").mkdir()
-        limits = [
-            f"-max_total_time={seconds}",
-            f"-max_len={LONGEST}",
-            f"-dict={dictionary}",
-            "-rss_limit_mb=2048",
-        ]
-        kept = f"-artifact_prefix={CORPUS / name}/"
-        atheris.Setup(
-            [sys.argv[0], *limits, kept, "-print_final_stats=1", str(fresh), str(CORPUS / name)],
-            TARGETS[name],
-        )
-        atheris.Fuzz()
-
-
-def _quoted(word: bytes) -> str:
-    return "".join(f"\\x{octet:02x}" for octet in word)
+def _guided(name: str, seconds: int) -> bool:
+    command = [sys.executable, "-m", "tests.fuzz.guided", name, str(seconds)]
+    done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
+    runs = [line for line in done.stderr.splitlines() if line.startswith("Done ")]
+    sys.stdout.write(f"{name}: {runs[0] if runs and not done.returncode else done.stderr}\n")
+    return done.returncode == 0
 
 
 def _by_chance(name: str, seconds: int) -> bool:

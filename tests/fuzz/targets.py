@@ -214,9 +214,13 @@ def _pass_content(observer: Observer, backend: Lax, stream: Iterator[bytes]) -> 
             assert backend.in_data
             assert len(backend.messages) == taken
             block = next(stream, b"")
-            if not block or guard.fault is not None:
+            if not block:
                 observer.dialogue.close()  # cut, and the end is never sent
                 return
+    if guard.fault is not None:
+        observer.dialogue.close()  # refused, the backend cut off
+        assert backend.in_data
+        return
     assert (backend.in_data, len(backend.messages), backend.idle) == (False, taken + 1, True)
     observer.dialogue.lines.receive(guard.rest)
     observer.receive_from_backend(raw)

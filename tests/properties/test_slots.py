@@ -106,6 +106,7 @@ def test_never_one_too_many_and_nobody_is_forgotten(
 def test_where_others_wait_a_quarter_is_all(cap: int, others: int, crowd: int) -> None:
     """A network gets a slot beyond its quarter only while nobody else waits who has less than his."""
     slots, queue = Slots(BackendAddress("backend", 25, max=cap)), Queue()
+
     async def visit(network: bytes, stays: float) -> None:
         await queue.take([slots], Purpose.JOIN, network)
         if slots.held_by(network) > max(cap // 4, 1):
