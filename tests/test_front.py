@@ -93,7 +93,9 @@ async def test_a_message_is_read_and_the_next_one_served(autojump_clock: MockClo
     """DATA opens when a recipient stands; what follows the end of data is commands again."""
     async with front() as (suspect, far, _, desk):
         message = b"Subject: x\r\n\r\nRCPT TO:<x@y.example>\r\n.\r\n"
-        await far.say(ENVELOPE + b"RCPT TO:<c@d.example>\r\nDATA\r\n" + message + b"RCPT TO:<x@y.example>\r\nQUIT\r\n")
+        await far.say(
+            ENVELOPE + b"RCPT TO:<c@d.example>\r\nDATA\r\n" + message + b"RCPT TO:<x@y.example>\r\nQUIT\r\n"
+        )
         assert await suspect.serve() is None
         heard = await far.hear(b"221 2.0.0 Bye\r\n")
         assert heard.endswith(
