@@ -53,7 +53,7 @@ TO_DATA = (
 
 
 async def test_a_message_goes_through_unchanged(autojump_clock: MockClock) -> None:
-    """Commands, content and replies are the same bytes on both sides."""
+    """G8 Commands, content and replies are the same bytes on both sides."""
     async with relay() as (joined, peer, backend), trio.open_nursery() as nursery:
         nursery.start_soon(joined.run)
         await begin(peer, backend, *TO_DATA)

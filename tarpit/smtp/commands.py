@@ -141,7 +141,7 @@ _HEADER: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]*+):")
 _CONTENT: Final = re.compile(rb"[\0- ]*(DATA|BDAT)[\0- \x7f]", re.IGNORECASE)
 _NAME: Final = re.compile(rb"[A-Za-z0-9.:_\[\]-]{1,255}")
 _PARAMETER: Final = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([!-<>-~]+))?")  # RFC 5321 section 4.1.2
-# the values of those that are read: RFC 1870 section 3; RFC 6152, without the BINARYMIME that only BDAT can carry
+# values of those that are read: RFC 1870 section 3; RFC 6152, without BINARYMIME, which BDAT alone can carry
 _VALUES: Final = {"SIZE": re.compile(r"[0-9]{1,20}"), "BODY": re.compile(r"(?i:7BIT|8BITMIME)")}
 
 

@@ -154,5 +154,5 @@ def _explain(line: bytes) -> str:
 
 
 def printable(text: str, limit: int) -> bytes:
-    """Return what a stranger said as at most *limit* octets of one line; all but printable ASCII becomes `?`."""
+    """Return what a stranger said as at most *limit* octets of one line, `?` for all but printable ASCII."""
     return "".join(c if " " <= c <= "~" else "?" for c in text[:limit]).encode("ascii")

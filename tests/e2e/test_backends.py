@@ -82,7 +82,7 @@ def test_a_full_backend_says_so_itself(backend: RealBackend, run: Run) -> None:
 
 
 def test_a_large_message_is_whole(backend: RealBackend, run: Run) -> None:
-    """50 MiB from a suspect are stored octet for octet, and the proxy does not grow by them."""
+    """G8 50 MiB from a suspect are stored octet for octet, and the proxy does not grow by them."""
     repeated = MEGABYTES * 2**20 // len(LINES) + 1
     with watched(run.process.pid) as sizes, opened(run.address) as peer:
         assert send(peer, repeated).startswith(b"250")

@@ -52,7 +52,7 @@ def deliveries() -> Deliveries:
 
 @pytest.mark.parametrize("name", SENDERS)
 def test_delivered_while_slowed(name: str, deliveries: Deliveries) -> None:
-    """The message arrives once, and intact."""
+    """G8 The message arrives once, and intact."""
     if lacking := missing(name):
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
             f"missing: {lacking}; tests/servers.sh installs them"

@@ -7,6 +7,7 @@ promise is kept in tests/fuzz/corpus, where every test run tries it again.
 import argparse
 import hashlib
 import importlib.util
+import re
 import subprocess
 import sys
 import time
@@ -32,8 +33,9 @@ def main() -> int:
 def _guided(name: str, seconds: int) -> bool:
     command = [sys.executable, "-m", "tests.fuzz.guided", name, str(seconds)]
     done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
-    runs = [line for line in done.stderr.splitlines() if line.startswith("Done ")]
-    sys.stdout.write(f"{name}: {runs[0] if runs and not done.returncode else done.stderr}\n")
+    tried = re.search(r"number_of_executed_units: (\d+)", done.stderr)
+    said = f"{int(tried[1]):,} inputs by atheris" if tried and not done.returncode else done.stderr
+    sys.stdout.write(f"{name}: {said}\n")
     return done.returncode == 0
 
 

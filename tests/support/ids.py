@@ -1,8 +1,9 @@
 """Which test covers which case of docs/security.md: the case's id stands in its docstring or parameters.
 
 A test names what it covers as `CMD-05`, or as `EOD-02..06`; in its docstring, or anywhere in what it is
-parametrized with. So nothing has to be kept in step by hand: `python -m tests.security` fills in the last column
-of the page, and a test fails where that was forgotten or a case is covered by nothing.
+parametrized with. So nothing is kept in step by hand: `python -m tests.security --fill` writes the last
+column of the page, and a test fails where that was forgotten or a case is covered by nothing. A test that shows
+one of the guarantees as a whole names it in the same way: `G1`.
 """
 
 import ast
@@ -14,15 +15,20 @@ from typing import Final
 TESTS: Final = Path(__file__).parent.parent
 PAGE: Final = TESTS.parent / "docs" / "security.md"
 PENDING: Final = "*pending*"
-ID: Final = re.compile(r"\b((?:EOD|CMD|PIP|BD|TLS|NET|BE|DNS|SPF|RES|ID|HDR|LOG)-)(\d\d)(?:\.\.(\d\d))?\b")
-ROW: Final = re.compile(r"^\| ([A-Z]+-\d\d) \| (.*) \| ([^|]*) \|$", re.MULTILINE)
+ID: Final = re.compile(
+    r"\b((?:EOD|CMD|PIP|BD|TLS|NET|BE|DNS|SPF|RES|ID|HDR|LOG)-)(\d\d)(?:\.\.(\d\d))?\b|\b(G\d\d?)\b"
+)
+ROW: Final = re.compile(r"^\| ([A-Z]+-\d\d) \| (.*) \|[^|\n]*\|$", re.MULTILINE)
 
 Covered = dict[str, list[str]]
 
 
 def ids_in(text: str) -> Iterator[str]:
     """Yield each id in *text*, those of a range too."""
-    for prefix, first, last in ID.findall(text):
+    for prefix, first, last, guarantee in ID.findall(text):
+        if guarantee:
+            yield guarantee
+            continue
         yield from (f"{prefix}{number:02}" for number in range(int(first), int(last or first) + 1))
 
 
