@@ -13,12 +13,13 @@
     deliver     a suspect's way to the backend: check recipients, take the message, hand it over
     intake      a message read to its end; spool: where it is kept meanwhile; slow: reading at a pace
     buffers     how little the kernel keeps for a peer that is held
-    starttls    STARTTLS that ends with us; handshake: how many at once; tls: with which certificate
+    starttls    STARTTLS that ends with us; handshake: how many at once; tls: with which certificate;
+                sealed: a socket in TLS with a plain one's manners; proxied: a PROXY header
     voice       says replies at their pace and keeps the account of what that cost the peer
     drip        the wheel: bytes at a pace for thousands of sessions, by one task
     pace        the value in between: seconds before a reply, seconds between its bytes
     poller      one edge-triggered epoll that wakes parked tasks
-    wire        a connected socket; its errors are translated here
+    wire        a connected socket; its errors are translated here (their words are in sockets)
     backend/    dialling, introducing the peer, slots and who waits for one, probes, one transaction
     store/      what outlives a session: histories, verdicts
     smtp/       the protocol itself, without any input or output
@@ -28,6 +29,7 @@
     story       the one event that tells a session's whole story, and what of it is remembered
     services    what all sessions of a worker share; the one place that catches what nobody expected
     watch       backends, zones and lists, looked at again and again; bell: how one is woken for it
+    watch_tls   certificates, and what TLS that we only pass on would expose
     worker      builds all of the above and opens the nurseries
     supervisor  the process around the worker: sockets, signals, exit codes
     cli/        the commands

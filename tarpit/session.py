@@ -261,8 +261,7 @@ class Session:
     def _turned(self) -> bool:
         """Whether a relayed peer is to be served by us from here on.
 
-        A suspect whose open MAIL was promised more than we could keep stays where it is: our own limit would
-        refuse for good what its backend would take.
+        A suspect that was promised more than we could keep stays: we would refuse what its backend takes.
         """
         treatment, mail = self.judgement.treatment, self.dialogue.mail
         if treatment is Treatment.SLOW and mail is not None and self.dialogue.state is State.MAIL:

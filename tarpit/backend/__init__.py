@@ -4,5 +4,13 @@ A connection is always fresh: a slot within the cap, a dial, the introduction, o
 Whatever goes wrong on this side is `BackendUnavailable` and becomes a 421 or 451 for the peer,
 never a 5xx: the peer has done nothing wrong.
 
+    pool         connections lent, with failover at the dial; server: one backend, and what is known of it
+    slots        the caps; lanes: who waits, clean peers first, networks in turn; idle: who is ended for them
+    balance      which of several gets the next connection; marks: up, doubtful or down
+    places       the addresses of a backend's name; dial: a connection; introduce: who the peer is
+    health       the probe, and the relay test
+    transaction  a transaction of somebody else's, on a borrowed connection
+    splits       whose recipients must be checked together
+
 Which bytes go over a joined connection is `tarpit.relay`.
 """

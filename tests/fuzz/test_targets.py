@@ -1,5 +1,6 @@
 """Every target against its corpus, and against some of everything. `make fuzz` goes on for longer."""
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.fuzz.targets import TARGETS, WORDS
 
 CORPUS: Final = Path(__file__).parent / "corpus"
 SEEDS: Final = sorted(path for path in CORPUS.glob("*/*") if path.is_file())
-SESSIONS: Final = 4000
+SESSIONS: Final = int(os.environ.get("FUZZ_SESSIONS", "4000"))
 
 
 def streams(name: str) -> st.SearchStrategy[bytes]:
@@ -42,12 +43,15 @@ def test_target(name: str, data: st.DataObject | None) -> None:
     TARGETS[name](b"" if data is None else data.draw(streams(name)))
 
 
-@pytest.mark.parametrize("name", ["dialogue", "commands", "content"])
+NAMED: Final = {"dialogue": "whole sessions", "commands": "command lines", "content": "messages"}
+
+
+@pytest.mark.parametrize("name", NAMED)
 def test_by_chance(name: str, record_property: Callable[[str, object], None]) -> None:
     """G2 In sessions by chance, clean and slowed, no side is ever in data mode alone."""
     for number in range(SESSIONS):
         TARGETS[name](chance(name, random.Random(number)))
-    record_property("G2", f"{SESSIONS:,} {name}s by chance")
+    record_property("G2", f"{SESSIONS} {NAMED[name]} by chance")
 
 
 def chance(name: str, pick: random.Random) -> bytes:

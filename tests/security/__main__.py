@@ -5,10 +5,12 @@ pytest: `-- -m "not e2e"` leaves out the real servers.
 """
 
 import argparse
+import os
 import platform
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,10 +19,11 @@ from typing import Final
 
 import pytest
 
-from tests.support.ids import PAGE, TESTS, covered, filled
+from tests.support.ids import PAGE, TESTS, Covered, covered, filled
 
 SECTION: Final = re.compile(r"(<!-- guarantees: .*? -->\n).*(<!-- end of guarantees -->)", re.DOTALL)
 SERVERS: Final = ("postfix", "exim4-daemon-light", "opensmtpd")
+SESSIONS: Final = 100_000  # by chance
 LIBRARIES: Final = ("trio", "hypothesis", "pytest")
 
 
@@ -41,12 +44,12 @@ GUARANTEES: Final[Mapping[str, Guarantee]] = {
 }
 
 
-@dataclass
+@dataclass(eq=False)
 class Tally:
     """What became of tests. As a plugin it hears of each."""
 
     outcomes: dict[str, str] = field(default_factory=dict)  # by node id
-    numbers: dict[str, list[str]] = field(default_factory=dict)  # by guarantee: what tests counted
+    numbers: dict[str, Counter[str]] = field(default_factory=dict)  # by guarantee: what tests counted
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take note of how a test went."""
@@ -54,13 +57,14 @@ class Tally:
             self.outcomes[report.nodeid] = report.outcome
         if report.when == "call":
             for name, value in report.user_properties:
-                self.numbers.setdefault(name, []).append(str(value))
+                count, _, what = str(value).partition(" ")
+                self.numbers.setdefault(name, Counter())[what] += int(count)
 
     def row(self, name: str, tests: set[str]) -> str:
         """Return the row of a guarantee that rests on *tests*."""
         mine = [outcome for node, outcome in self.outcomes.items() if _function(node) in tests]
         counts = [f"{mine.count(how):,}" for how in ("passed", "failed", "skipped")]
-        counted = "; ".join(self.numbers.get(name, []))
+        counted = ", ".join(f"{count:,} {what}" for what, count in self.numbers.get(name, {}).items())
         return f"| {name} | {GUARANTEES[name].promise} | {' | '.join(counts)} | {counted} |"
 
 
@@ -83,8 +87,10 @@ def main() -> int:
 
 def measured(arguments: Sequence[str]) -> tuple[str, int]:
     """Run the tests of all guarantees; return their table, and pytest's own code."""
-    tests = {name: set(resting_on(name)) for name in GUARANTEES}
+    found = covered()
+    tests = {name: set(resting_on(name, found)) for name in GUARANTEES}
     tally = Tally()
+    os.environ.setdefault("FUZZ_SESSIONS", str(SESSIONS))
     chosen = sorted({str(TESTS / test) for some in tests.values() for test in some})
     code = pytest.main(["-q", "--no-header", "-p", "no:cacheprovider", *arguments, *chosen], plugins=[tally])
     rows = [tally.row(name, some) for name, some in tests.items()]
@@ -92,9 +98,9 @@ def measured(arguments: Sequence[str]) -> tuple[str, int]:
     return f"{surroundings()}\n\n{head}\n" + "\n".join(rows) + "\n", int(code)
 
 
-def resting_on(name: str) -> Iterator[str]:
+def resting_on(name: str, found: Covered) -> Iterator[str]:
     """Yield the tests of a guarantee."""
-    for one, tests in covered().items():
+    for one, tests in found.items():
         if one == name or one.partition("-")[0] in GUARANTEES[name].cases:
             yield from tests
 

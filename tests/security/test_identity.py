@@ -1,7 +1,7 @@
 """ID-*, HDR-*: whose word is taken for who a peer is, and that nothing it says is rewritten."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import pytest
@@ -106,7 +106,9 @@ def spoofs() -> Iterator[bytes]:
 
 @pytest.mark.parametrize("block", range(10))
 @on_both_paths
-async def test_nobody_becomes_somebody_else(path: str, block: int, autojump_clock: MockClock) -> None:
+async def test_nobody_becomes_somebody_else(
+    path: str, block: int, autojump_clock: MockClock, record_property: Callable[[str, object], None]
+) -> None:
     """ID-06 ID-01 G5 500 attempts: not one reaches a backend, is taken, or changes who the peer is."""
     for said in list(spoofs())[2 * block + (path == CLEAN) :: 20]:
         async with case(path, EHLO) as here:
@@ -119,6 +121,7 @@ async def test_nobody_becomes_somebody_else(path: str, block: int, autojump_cloc
             assert here.session.dialogue.state is State.CLOSED
             (event,) = told(here.around, "session.closed")
             assert (event["peer"], event["port"]) == PEER
+    record_property("G5", "25 attempts at another identity")
 
 
 FORGED: Final = (

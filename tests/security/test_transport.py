@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,7 +219,9 @@ KINDS: Final = {CLEAN: {"ALLOW": "127.0.0.0/8"}, SLOWED: {"ALLOW": "none"}}
 
 @on_both_paths
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_reset_at_each_step(path: str, step: str) -> None:
+async def test_a_reset_at_each_step(
+    path: str, step: str, record_property: Callable[[str, object], None]
+) -> None:
     """NET-06 No exception leaves the session, both sides are free within a second, no end of data goes on."""
     async with door(KINDS[path]) as house:
         sock = await house.arrive()
@@ -231,6 +233,7 @@ async def test_a_reset_at_each_step(path: str, step: str) -> None:
             await house.backend.wait_closed(len(house.backend.connections))
         assert [one.contents for one in house.backend.connections if one.contents] == []
         assert not told(house.around, "session.failed")
+    record_property("G9", "1 resets")
 
 
 @on_both_paths

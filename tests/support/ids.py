@@ -2,8 +2,8 @@
 
 A test names what it covers as `CMD-05`, or as `EOD-02..06`; in its docstring, or anywhere in what it is
 parametrized with. So nothing is kept in step by hand: `python -m tests.security --fill` writes the last
-column of the page, and a test fails where that was forgotten or a case is covered by nothing. A test that
-shows one of the guarantees as a whole names it in the same way: `G1`.
+column of the page, and a test fails where that was forgotten, or where a case is covered by nothing. A test
+that shows one of the guarantees as a whole names it in the same way: `G1`.
 """
 
 import ast
