@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from scoring import Conduct, Finding, Verdict
-from scoring.verdict import UNKNOWN_HOST, Address, HostName
+from scoring.verdict import UNKNOWN_HOST, HostName
 from tarpit import policy
 from tarpit.pace import FULL_SPEED, Pace, Stage
 from tarpit.policy import ReadPace, Shown, Treatment
@@ -30,7 +30,6 @@ class Judgement:
     """One peer's."""
 
     __slots__ = (
-        "_address",
         "_dialogue",
         "_offences",
         "_services",
@@ -38,7 +37,6 @@ class Judgement:
         "account",
         "began",
         "left",
-        "left_after",
         "pregreet",
         "pregreet_after",
         "remembered",
@@ -49,9 +47,8 @@ class Judgement:
         "waited",
     )
 
-    def __init__(self, services: "Services", address: Address, dialogue: Dialogue) -> None:
+    def __init__(self, services: "Services", dialogue: Dialogue) -> None:
         self._services = services
-        self._address = address
         self._dialogue = dialogue
         self.account: Account | None = None  # what slowness has come to
         self.began = trio.current_time()
@@ -59,8 +56,7 @@ class Judgement:
         self.spared = False  # a suspect that is not slowed: joined to a backend, or one too many
         self.pregreet = False
         self.pregreet_after = 0.0  # seconds since the connection
-        self.left = ""  # the phase in which it hung up without QUIT
-        self.left_after = 0.0  # seconds since the connection
+        self.left = ("", 0.0)  # the phase in which it hung up without QUIT, and the second
         self.traps = 0  # recipients asked for that nobody honest knows
         self.waited = 0.0  # seconds that a backend took to say what comes next
         self.remembered: Remembered = NOTHING
@@ -85,10 +81,8 @@ class Judgement:
 
     def weigh(self) -> None:
         """Add to the verdict what the peer has done by now."""
-        count = self._dialogue.offences.count
-        new, self._offences = count - self._offences, count
+        self._offences = self._dialogue.offences.count
         if self.scored:
-            self._services.classifier.count_errors(self._address, new)
             self.adopt(self._services.classifier.with_conduct(self.verdict, self.conduct()))
 
     def spoke_early(self) -> None:
@@ -104,8 +98,7 @@ class Judgement:
 
     def hung_up(self) -> None:
         """Take note that the peer has left without QUIT."""
-        self.left = self._dialogue.state.value
-        self.left_after = trio.current_time() - self.began
+        self.left = (self._dialogue.state.value, trio.current_time() - self.began)
         self.weigh()
 
     def conduct(self) -> Conduct:
@@ -125,8 +118,8 @@ class Judgement:
             traps=self.traps,
             messages=dialogue.messages,
             messages_refused=wrong.messages_refused,
-            left=self.left,
-            left_after=self.left_after,
+            left=self.left[0],
+            left_after=self.left[1],
             good_before=self.remembered.good_before,
             bad_before=self.remembered.bad_before,
         )

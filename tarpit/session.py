@@ -78,7 +78,7 @@ class Session:
         self.services = services
         self.address = to_address(ip_address(wire.peer[0]))
         self.dialogue = Dialogue(services.limits)
-        self.judgement = Judgement(services, self.address, self.dialogue)
+        self.judgement = Judgement(services, self.dialogue)
         self._inquiries: Inquiries | None = None
         self.voice = Voice(
             wire,

@@ -67,6 +67,7 @@ async def remember(session: "Session") -> None:
     """Add to the history of the peer, and of the domain for which SPF passed, what became of its mail."""
     if not session.judgement.scored:
         return
+    session.services.classifier.count_errors(session.address, session.dialogue.offences.count)
     domain = passed_domain(session.dialogue.mail, session.judgement.verdict.findings)
     for deed in deeds(session.judgement.conduct()):
         await session.services.store.note(deed, session.address, domain)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
 
 import pytest
 import trio
@@ -15,7 +14,7 @@ from tarpit.pace import FULL_SPEED, Stage
 from tarpit.policy import Treatment
 from tarpit.smtp.dialogue import Dialogue
 from tests.support.dns_zone import FakeResolver
-from tests.support.wires import PEER, load, stage
+from tests.support.wires import load, stage
 
 LISTED = Verdict((Finding("dnsbl:bl.example", Result.LISTED, 4, "127.0.0.2"),), 3, 8)
 
@@ -24,7 +23,7 @@ LISTED = Verdict((Finding("dnsbl:bl.example", Result.LISTED, 4, "127.0.0.2"),), 
 async def judged(dialogue: Dialogue | None = None, **variables: str) -> AsyncIterator[Judgement]:
     """Yield what is thought of a peer that has just been found listed."""
     async with stage(load(**variables), FakeResolver({})) as around:
-        judgement = Judgement(around.services, ip_address(PEER[0]), dialogue or Dialogue())
+        judgement = Judgement(around.services, dialogue or Dialogue())
         judgement.scored = True
         judgement.adopt(LISTED)
         yield judgement
