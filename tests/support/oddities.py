@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 MIB: Final = 2**20
-DOTS: Final = b"".join(line + b"\r\n" for line in (b".", b"..", b"...", b".x", b"..x", b". ", b"", b".", b"x."))
+DOTS: Final = b"".join(
+    line + b"\r\n" for line in (b".", b"..", b"...", b".x", b"..x", b". ", b"", b".", b"x.")
+)
 OCTETS: Final = bytes(octet for octet in range(1, 256) if octet not in b"\r\n\\%")
 EIGHT_BIT: Final = (
     b"".join(OCTETS[at : at + 50] + b"|\r\n" for at in range(0, len(OCTETS), 50))
