@@ -1,12 +1,12 @@
 """Is mail spread as the weights say, and does a backend ever see one connection more than its cap?
 
-`python -m bench.backends [shares] [stopped] [killed] [crowd] [silent] [real]` runs those, or all of them.
+`python -m bench.backends shares stopped killed crowd silent real real-killed` runs these, or some, or all.
 
     shares   10,000 sessions in turn to four sinks of weights 1 to 4; then 40 at once to the least busy
     stopped  one of them is stopped and started again in the middle; `killed`: with SIGKILL
     crowd    500 clean senders at once and 5,000 bots, before a sink with a cap of 20
     silent   100 clean strangers from two addresses that say nothing, before the same, and one sender
-    real     four real servers: Postfix twice, Exim, OpenSMTPD
+    real     four real servers: Postfix twice, Exim, OpenSMTPD; `real-killed`: Exim is killed and comes back
 
 `crowd` and `silent` run a second time with HAProxy in our place (maxconn and queue), if it is installed. What
 a sink counts is its own count. Both cores are shared by all processes: waits are upper bounds.
@@ -20,7 +20,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ import trio
 from bench.senders import Senders, sit
 from bench.sinks import Sink, sinks
 from bench.surroundings import ROOT, name_server, proxy
-from tests.support.backends import BACKENDS
+from tests.support.backends import BACKENDS, RealBackend
 from tests.support.servers import LOOPBACK, answers, free_port, wait_until
 
 WEIGHTS: Final = (1, 2, 3, 4)
@@ -213,9 +212,9 @@ def ways(
         yield "haproxy", haproxy
 
 
-async def real(sessions: int) -> list[Found]:
-    """Four real servers."""
-    found = list[Found]()
+@contextmanager
+def real_servers() -> Iterator[tuple[list[RealBackend], int]]:
+    """Run four of them, and the proxy before them; yield them and its port."""
     with ExitStack() as stack:
         servers = [
             stack.enter_context(BACKENDS[name]()) for name in ("postfix", "postfix", "exim", "opensmtpd")
@@ -224,17 +223,46 @@ async def real(sessions: int) -> list[Found]:
             f"{one.address[0]}:{one.address[1]}*{weight}"
             for one, weight in zip(servers, WEIGHTS, strict=True)
         ]
-        with tarpit(places, BALANCE="round-robin") as port:
-            senders = Senders(port)
-            await senders.deliver_all(sessions, at_once=10)
-        had = Counter[int]()
-        until = trio.current_time() + 30
-        while had.total() < senders.delivered and trio.current_time() < until:
-            await trio.sleep(0.5)
-            had = Counter({number: len(one.stored()) for number, one in enumerate(servers)})
-        stored = [had[number] for number in range(len(servers))]
-        found.append(Found("Postfix, Postfix, Exim, OpenSMTPD", senders, stored))
-    return found
+        yield servers, stack.enter_context(tarpit(places, BALANCE="round-robin"))
+
+
+async def stored(servers: Sequence[RealBackend], delivered: int) -> list[int]:
+    """Return what each has stored, once it is all that was delivered, or half a minute has passed."""
+    had, until = list[int](), trio.current_time() + 30
+    while sum(had) < delivered and trio.current_time() < until:
+        await trio.sleep(0.5)
+        had = [len(one.stored()) for one in servers]
+    return had
+
+
+async def real(sessions: int) -> list[Found]:
+    """Four real servers."""
+    with real_servers() as (servers, port):
+        senders = Senders(port)
+        await senders.deliver_all(sessions, at_once=10)
+        had = await stored(servers, senders.delivered)
+    return [Found("Postfix, Postfix, Exim, OpenSMTPD", senders, had)]
+
+
+async def real_killed(seconds: float) -> list[Found]:
+    """The same, and one of them goes and comes back. What is told of each is what it stored at the end."""
+    with real_servers() as (servers, port):
+        senders, began, exim = Senders(port), trio.current_time(), servers[2].running
+        assert exim is not None
+        async with trio.open_nursery() as nursery:
+            over = partial(_is_over, began + 0.7 * seconds)
+            nursery.start_soon(partial(senders.deliver_all, 10**6, at_once=8, tries=5, over=over))
+            await trio.sleep(seconds / 6)
+            await trio.to_thread.run_sync(exim.end, signal.SIGKILL)
+            await trio.sleep(seconds / 6)
+            await trio.to_thread.run_sync(exim.start)
+        before = await stored(servers, senders.delivered)
+        over = partial(_is_over, trio.current_time() + 0.3 * seconds)
+        await senders.deliver_all(10**6, at_once=8, over=over)
+        after = await stored(servers, senders.delivered)
+        lost = senders.delivered - sum(after)
+        had = [late - early for early, late in zip(before, after, strict=True)]
+    return [Found(f"Exim killed, {lost} lost; 70 % later", senders, had)]
 
 
 RUNS: Final[Mapping[str, Callable[[], Awaitable[list[Found]]]]] = {
@@ -244,6 +272,7 @@ RUNS: Final[Mapping[str, Callable[[], Awaitable[list[Found]]]]] = {
     "crowd": partial(crowd, 500, 5000),
     "silent": partial(silent, 60),
     "real": partial(real, 400),
+    "real-killed": partial(real_killed, 120),
 }
 
 

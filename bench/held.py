@@ -19,6 +19,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from bench.surroundings import workers_of
+
 HERE: Final = Path(__file__).parent
 CLEAN: Final = "127.0.0.9"
 HOSTNAME: Final = ".".join(["a" * 59] * 4 + ["test"])  # a banner of more than 240 bytes, as the C program's
@@ -79,8 +81,8 @@ def proxy(
     }
     command = [sys.executable, "-m", "tarpit", "run"]
     with _running(command, port, environment) as pid:
-        time.sleep(2)  # the backend's first probe, and memory settles
-        yield pid, port
+        time.sleep(2)  # the worker is there, the backend's first probe is over, and memory settles
+        yield workers_of(pid)[0], port
 
 
 @contextmanager

@@ -116,11 +116,17 @@ def _answer(query: dns.message.Message) -> dns.message.Message:
     return reply
 
 
+def workers_of(supervisor: int) -> list[int]:
+    """Return the process ids of a proxy's workers, and last of its office, in the order of their birth."""
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text("ascii")
+    return sorted(map(int, children.split()))
+
+
 @contextmanager
 def proxy(
     sessions: int, *, names: int, backend: int, log: Path, **variables: str
 ) -> Iterator[tuple[int, int]]:
-    """Run the proxy: its process id and port. Further *variables* go without their prefix."""
+    """Run the proxy: its worker's process id, and the port. Further *variables* go without their prefix."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -150,7 +156,7 @@ def proxy(
             if time.monotonic() > until or process.poll() is not None:
                 raise SystemExit("the proxy does not start; what it said is above")
             time.sleep(0.1)
-        yield process.pid, port
+        yield workers_of(process.pid)[0], port
     finally:
         process.terminate()
         try:

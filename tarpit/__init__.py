@@ -2,7 +2,9 @@
 
     listen      accepts, or says 421 to whom `caps` has no place for
     session     one connection from accept to close: start here
+    clean       the half of it in which a peer is joined to a backend
     suspect     the rest of it once its peer is a suspect
+    hub         the way to a clean half where recipients say which backend it is with
     classify    who is this: the operator's lists, then the findings of `scoring`, under a deadline
     inquiries   what is asked while the peer talks: its HELO name, its reverse-path
     judgement   what is thought of the peer by now, and how it is treated and paced for it
@@ -10,7 +12,8 @@
     load        how full we are; limits: what holds under load; recipients: traps, and who is never held
     relay       peer and backend joined, bytes unchanged; an observer sits in the path
     front       our half of a suspect's dialogue
-    deliver     a suspect's way to the backend: check recipients, take the message, hand it over
+    frontdesk   what recipients and messages are answered there
+    deliver     a suspect's way to the backend: check recipients, take the message; commit: hand it over
     intake      a message read to its end; spool: where it is kept meanwhile; slow: reading at a pace
     buffers     how little the kernel keeps for a peer that is held
     starttls    STARTTLS that ends with us; handshake: how many at once; tls: with which certificate;
@@ -20,7 +23,7 @@
     pace        the value in between: seconds before a reply, seconds between its bytes
     poller      one edge-triggered epoll that wakes parked tasks
     wire        a connected socket; its errors are translated here (their words are in sockets)
-    backend/    dialling, introducing the peer, slots and who waits for one, probes, one transaction
+    backend/    dialling, introducing the peer, slots and who waits for one, probes, routes, one transaction
     store/      what outlives a session: histories, verdicts
     smtp/       the protocol itself, without any input or output
     settings    every TARPIT_* variable (made of variables, units, choices and more)
@@ -28,10 +31,18 @@
     observe/    events (each one a function) and how they are written
     story       the one event that tells a session's whole story, and what of it is remembered
     services    what all sessions of a worker share; the one place that catches what nobody expected
+    rulings     what the operator has said of networks while we run; errands: all that may be said so;
+                control: the socket over which it comes
     watch       backends, zones and lists, looked at again and again; bell: how one is woken for it
     watch_tls   certificates, and what TLS that we only pass on would expose
     worker      builds all of the above and opens the nurseries
-    supervisor  the process around the worker: sockets, signals, exit codes
+    underling   a worker as a process, told what to do (lead), with its share (shares) of what is limited
+    shift       how one worker takes over from another; sheet: the numbers they share
+    office      the process that operators speak to; merging: one answer out of those of all workers
+    listeners   the sockets, opened once; steering: which of them a network meets
+    privileges  root, given up; notify: what systemd is told
+    crew        the supervisor's children (made by offspring); vigil: what it waits for
+    supervisor  the process around the workers: signals, deaths, reloads, exit codes
     cli/        the commands
     demo/       the proxy among toy peers, a toy zone and a toy backend, all on loopback
 

@@ -84,6 +84,7 @@ class Caps:
         peer: int,
         network: int,
         held: int,
+        workers: int = 1,
         standing: Callable[[str], Standing] = everybody_is_strange,
     ) -> None:
         self.sessions = 0
@@ -94,6 +95,8 @@ class Caps:
         self._for_few = sessions - int(sessions * RESERVED + 1e-9)  # from here on networks that take little
         self._peer = peer
         self._network = network
+        # Networks side by side are met by different workers: each counts its part of the wide one.
+        self._wider = max(WIDE * network // workers, network)
         self._held = held
         self._standing = standing  # asked only where it makes a difference
         self._peers: Counts = {}
@@ -158,7 +161,7 @@ class Caps:
             return Refusal(FROM_ADDRESS, "TARPIT_MAX_SESSIONS_PEER", count), ALLOWED
         if here >= self._network:
             return Refusal(FROM_NETWORK, "TARPIT_MAX_SESSIONS_NETWORK", here), KNOWN
-        if (count := self._wide.get(wide, 0)) >= WIDE * self._network:
+        if (count := self._wide.get(wide, 0)) >= self._wider:
             return Refusal(FROM_NETWORK, "TARPIT_MAX_SESSIONS_NETWORK", count), KNOWN
         little = here < max(self.sessions // (2 * len(self._networks) or 1), 1)
         if total >= (self._for_known if little else self._for_few):

@@ -136,6 +136,13 @@ def parse_workers(text: str) -> int:
     return len(os.sched_getaffinity(0)) if text == "auto" else parse_count(text)
 
 
+def parse_user(text: str) -> str:
+    """Return the name of a user of this machine; whether there is one is found out when it is needed."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", text):
+        raise ValueError(f"{text!r} is not a user's name")
+    return text
+
+
 def parse_store(text: str) -> SecretStr:
     """Return a store's URL, which may hold a password."""
     if not re.fullmatch(r"memory:|sqlite:///.+|rediss?://.+", text):
@@ -186,6 +193,7 @@ MASKS: Final = Unit(
 )
 WEIGHTS: Final = Unit("list of signal=points", parse_weights, format_weights)
 WORKERS: Final = Unit("count or `auto`", parse_workers, str)
+USER: Final = optional(Unit("user name", parse_user, str), word="none")
 STORE: Final = Unit("URL", parse_store, format_store)
 HEADER: Final = optional(Unit("field name", parse_header, str), word="off")
 ADMIN: Final = optional(ADDRESS, word="off")

@@ -21,6 +21,7 @@ from scoring.rates import Rate
 from scoring.verdict import Address, HostName
 from scoring.watch import ZoneChange
 from tarpit.errors import Fault, SettingsError
+from tarpit.rulings import Rulings
 from tarpit.settings import Settings
 from tarpit.smtp.commands import Mail
 from tarpit.store import Remembered, Store
@@ -65,16 +66,23 @@ def _rate(rate: RateSetting) -> Rate | None:
 
 
 class Lists:
-    """TARPIT_ALLOW and TARPIT_DENY, the files among them included."""
+    """TARPIT_ALLOW and TARPIT_DENY, the files among them included; before both, the rulings."""
 
     def __init__(self, settings: Settings) -> None:
         """Read both. Raises `SettingsError` with every fault of every file."""
         self._settings = settings
+        self.rulings = Rulings()
         self.allow, self.deny = self._read()
 
     def reload(self) -> None:
         """Read both again. Raises `SettingsError`; then those read before stay in force."""
         self.allow, self.deny = self._read()
+
+    def allows(self, address: Address) -> bool:
+        """Whether the operator trusts *address*."""
+        if self.rulings and (ruling := self.rulings.find(address)):
+            return ruling.allowed
+        return self.allow.find(address) is not None
 
     def _read(self) -> tuple[Networks, Networks]:
         faults: list[Fault] = []
@@ -102,13 +110,22 @@ class Classifier:
         self._store = store
         self.unscored = self._verdict()
         self._made: LRUCache[tuple[Network, str], Verdict] = LRUCache(1000)
+        self.set_aside: dict[tuple[str, str], str] = {}  # zone as shown and what it is asked about: why not
 
     def known(self, address: Address) -> Verdict | None:
-        """Return what the operator's own lists say, the allowlist first; None where they say nothing."""
+        """Return what the operator says of *address*: a ruling, the allowlist, the denylist; or nothing."""
+        if (ruled := self.ruled(address)) is not None:
+            return ruled
         if network := self.lists.allow.find(address):
             return self._shared(network, self._allowed)
         if network := self.lists.deny.find(address):
             return self._shared(network, self._denied)
+        return None
+
+    def ruled(self, address: Address) -> Verdict | None:
+        """Return what the operator has said of *address* while we run, if anything."""
+        if self.lists.rulings and (ruling := self.lists.rulings.find(address)):
+            return self._shared(ruling.network, self._let_in if ruling.allowed else self._shut_out)
         return None
 
     def _shared(self, network: Network, made_by: Callable[[Network], Verdict]) -> Verdict:
@@ -120,17 +137,27 @@ class Classifier:
         return verdict
 
     def _allowed(self, network: Network) -> Verdict:
-        why = f"{network} is in TARPIT_ALLOW"
-        return self._verdict(Finding("allowlist", Result.PASS, 0.0, why, basis=Basis.ALLOWED))
+        return self._trusted(f"{network} is in TARPIT_ALLOW")
+
+    def _let_in(self, network: Network) -> Verdict:
+        return self._trusted(f"{network}: tarpit allow")
 
     def _denied(self, network: Network) -> Verdict:
-        points, why = self._scorer.config.hold_at, f"{network} is in TARPIT_DENY"
-        return self._verdict(Finding("denylist", Result.LISTED, points, why, basis=Basis.CONDUCT))
+        return self._hostile(f"{network} is in TARPIT_DENY")
+
+    def _shut_out(self, network: Network) -> Verdict:
+        return self._hostile(f"{network}: tarpit deny")
 
     def health_check(self, proxy: Address) -> Verdict:
         """Return the verdict on a trusted proxy that comes for nobody but itself."""
-        why = f"a health check of {proxy}, which is in TARPIT_PROXY_FROM"
+        return self._trusted(f"a health check of {proxy}, which is in TARPIT_PROXY_FROM")
+
+    def _trusted(self, why: str) -> Verdict:
         return self._verdict(Finding("allowlist", Result.PASS, 0.0, why, basis=Basis.ALLOWED))
+
+    def _hostile(self, why: str) -> Verdict:
+        points = self._scorer.config.hold_at
+        return self._verdict(Finding("denylist", Result.LISTED, points, why, basis=Basis.CONDUCT))
 
     async def at_connection(self, address: Address) -> tuple[Verdict, Remembered]:
         """Return the verdict on a new peer, within TARPIT_SCORE_WAIT, and what is remembered of it."""
@@ -141,7 +168,7 @@ class Classifier:
             return aged.with_findings(*self._scorer.rate_findings(address)), remembered
         verdict = await self._scorer.score_connection(address)
         await self._store.remember(address, _lasting(verdict))
-        return verdict, remembered
+        return self.ruled(address) or verdict, remembered  # the operator may have spoken meanwhile
 
     async def at_hello(self, address: Address, helo: str, host: HostName) -> tuple[Finding, ...]:
         """Return what the HELO name adds, within TARPIT_SCORE_WAIT."""
@@ -157,6 +184,10 @@ class Classifier:
 
         def changed(change: ZoneChange) -> None:
             self._store.forget_verdicts()  # some may rest on what the zone said
+            for form in change.forms:
+                self.set_aside.pop((change.zone, form), None)
+                if not change.usable:
+                    self.set_aside[change.zone, form] = change.reason
             report(change)
 
         await self._scorer.run(changed)

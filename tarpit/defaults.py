@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from pydantic import SecretStr
 
-from tarpit.destinations import BackendAddress
+from tarpit.destinations import BackendAddress, Route, every
 from tarpit.units import parse_host
 
 SPARE_DESCRIPTORS: Final = 100  # listeners, log, name servers, probes, and connections that only hear 421
@@ -32,22 +32,24 @@ def descriptor_limit() -> int:
     return UNLIMITED if soft == resource.RLIM_INFINITY else soft
 
 
-def room(backends: Sequence[BackendAddress]) -> int:
-    """Return how many sessions the descriptor limit leaves room for; at least 1.
+def room(backends: Sequence[BackendAddress], workers: int) -> int:
+    """Return how many sessions the descriptor limit, which each worker has, leaves room for; at least 1.
 
     A suspect takes one descriptor; the second one of clean sessions is bounded by the backends' caps.
     """
-    return max(1, descriptor_limit() - sum(backend.max for backend in backends) - SPARE_DESCRIPTORS)
+    descriptors = (descriptor_limit() - SPARE_DESCRIPTORS) * workers
+    return max(1, descriptors - sum(backend.max for backend in backends))
 
 
 def backend_checks(data: dict[str, object]) -> int:
-    """Return a tenth of the smallest cap."""
-    return max(1, min(backend.max for backend in _backends(data)) // 10)
+    """Return a tenth of the smallest cap; one for each worker at least, as far as the cap goes."""
+    smallest = min(backend.max for backend in _backends(data))
+    return max(smallest // 10, min(_workers(data), smallest))
 
 
 def max_sessions(data: dict[str, object]) -> int:
     """Return as many as there is room for."""
-    return room(_backends(data))
+    return room(_backends(data), _workers(data))
 
 
 def max_held(data: dict[str, object]) -> int:
@@ -66,4 +68,9 @@ def store(data: dict[str, object]) -> SecretStr:
 
 
 def _backends(data: dict[str, object]) -> tuple[BackendAddress, ...]:
-    return cast("tuple[BackendAddress, ...]", data["backends"])
+    backends = cast("tuple[BackendAddress, ...]", data["backends"])
+    return every(backends, cast("tuple[Route, ...]", data["routes"]))
+
+
+def _workers(data: dict[str, object]) -> int:
+    return cast("int", data["workers"])

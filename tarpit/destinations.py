@@ -1,13 +1,17 @@
 """Where mail goes: a backend with its options, and a route of recipients to backends.
 
-Not here: which backend gets a connection (`tarpit.backend`).
+Not here: which route a recipient takes, and which backend gets a connection (`tarpit.backend`).
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import Final
+from unicodedata import normalize
 
 from tarpit.choices import BACKEND_TLS, INTRODUCE, BackendTls, Introduce
+from tarpit.smtp.addresses import Mailbox, parse_reverse_path
 from tarpit.units import Unit, format_address, listed, parse_address, parse_count
 
 
@@ -28,22 +32,41 @@ class BackendAddress:
         """host:port, as in the settings and in events."""
         return format_address((self.host, self.port))
 
-    def following(self, *, maximum: int, introduce: Introduce, tls: BackendTls) -> "BackendAddress":
-        """Return this backend with the options that it does not say itself taken from here."""
+    def following(
+        self, *, maximum: int | None, introduce: Introduce | None, tls: BackendTls | None
+    ) -> "BackendAddress":
+        """Return this backend with the options that it does not say itself taken from here, if they are."""
         return replace(
             self,
-            max=self.max if "max" in self.own else maximum,
-            introduce=self.introduce if "introduce" in self.own else introduce,
-            tls=self.tls if "tls" in self.own else tls,
+            max=self.max if "max" in self.own or maximum is None else maximum,
+            introduce=self.introduce if "introduce" in self.own or introduce is None else introduce,
+            tls=self.tls if "tls" in self.own or tls is None else tls,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Recipients that match `pattern` go to `backends`; without any they are refused."""
+    """Recipients that match `pattern`, which is folded, go to `backends`; without any they are refused."""
 
     pattern: str
     backends: tuple[BackendAddress, ...]
+
+    def following(
+        self, *, maximum: int | None, introduce: Introduce | None, tls: BackendTls | None
+    ) -> "Route":
+        """Return this route with the options that its backends do not say themselves taken from here."""
+        backends = (one.following(maximum=maximum, introduce=introduce, tls=tls) for one in self.backends)
+        return replace(self, backends=tuple(backends))
+
+
+def every(backends: Sequence[BackendAddress], routes: Sequence[Route]) -> tuple[BackendAddress, ...]:
+    """Return each backend once that mail may go to: of *backends* none where a route takes all the rest."""
+    rest = any(route.pattern == "*" and route.backends for route in routes)
+    found = {} if rest else {backend.name: backend for backend in backends}
+    for route in routes:
+        for backend in route.backends:
+            found.setdefault(backend.name, backend)
+    return tuple(found.values())
 
 
 def parse_backend(text: str) -> BackendAddress:
@@ -83,12 +106,56 @@ def format_backend(backend: BackendAddress) -> str:
 
 def parse_route(text: str) -> Route:
     """Return a route from `domain=host:port*2,host:port`; `*.domain`, `user@domain` and `*=refuse` too."""
-    pattern, equals, target = text.partition("=")
-    if not equals or not re.fullmatch(r"\*|(?:\*\.|[!-?A-~]+@)?[A-Za-z0-9.-]+", pattern):
+    local, at, rest = text.rpartition("@")
+    domain, equals, target = rest.partition("=")
+    pattern = _pattern(local, domain) if at else _domain_pattern(domain)
+    if not equals or pattern is None:
         raise ValueError(f"{text!r} is not a route: write example.org=192.0.2.1:25 or *=refuse")
     if target == "refuse":
-        return Route(pattern.lower(), ())
-    return Route(pattern.lower(), tuple(parse_backend(part) for part in target.split(",")))
+        return Route(pattern, ())
+    backends = tuple(parse_backend(part) for part in target.split(","))
+    names = [backend.name for backend in backends]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{text!r} has {name} twice, which would double its cap")
+    return Route(pattern, backends)
+
+
+def _domain_pattern(text: str) -> str | None:
+    """Return `*`, `*.domain` or `domain`, folded; None of what is neither."""
+    if text == "*":
+        return text
+    star, domain = ("*.", text[2:]) if text.startswith("*.") else ("", text)
+    domain = domain.removesuffix(".")
+    if parse_reverse_path(f"<x@{domain}>".encode()) is None or (star and domain.startswith("[")):
+        return None
+    return star + fold_domain(domain)
+
+
+def _pattern(local: str, domain: str) -> str | None:
+    """Return an address, folded; None of what is none."""
+    path = parse_reverse_path(f"<{local}@{domain}>".encode())
+    return None if path is None or path.mailbox is None or path.route else fold(path.mailbox)
+
+
+def fold(mailbox: Mailbox) -> str:
+    """Return *mailbox* in the one form in which addresses are compared; unlike RFC 5321, without case."""
+    return str(Mailbox(mailbox.local.lower(), fold_domain(mailbox.domain)))
+
+
+def fold_domain(domain: str) -> str:
+    """Return a domain or address literal in the one form in which domains are compared: A-labels, no case.
+
+    Nothing is mapped that IDNA2008 (RFC 5891) does not map: what looks like a domain is not that domain.
+    """
+    if domain.startswith("["):
+        inner = domain[1:-1]
+        return f"[ipv6:{ip_address(inner[5:])}]" if ":" in inner else domain
+    return ".".join(label.lower() if label.isascii() else _a_label(label) for label in domain.split("."))
+
+
+def _a_label(label: str) -> str:
+    return "xn--" + normalize("NFC", label.lower()).encode("punycode").decode("ascii")
 
 
 def format_route(route: Route) -> str:
@@ -96,5 +163,39 @@ def format_route(route: Route) -> str:
     return f"{route.pattern}={','.join(map(format_backend, route.backends)) or 'refuse'}"
 
 
+def parse_routes(text: str) -> tuple[Route, ...]:
+    """Return routes, apart by blanks or newlines; what follows a `#` that begins a word is a comment.
+
+    Raises ValueError with every fault, and the line of each where there are several lines.
+    """
+    routes, places = dict[str, Route](), dict[str, int]()
+    faults, lines = list[str](), text.splitlines()
+    for number, line in enumerate(lines, 1):
+        where = f"line {number}: " if len(lines) > 1 else ""
+        for word in _WORD.findall(_COMMENT.sub("", line)):
+            try:
+                route = parse_route(word)
+            except ValueError as wrong:
+                faults.append(f"{where}{wrong}")
+                continue
+            if route.pattern in routes:
+                before = f", in line {places[route.pattern]}" if where else ""
+                faults.append(f"{where}{route.pattern} has a route already{before}")
+            routes[route.pattern], places[route.pattern] = route, number
+    if faults:
+        raise ValueError("; ".join(faults))
+    return tuple(routes.values())
+
+
+def format_routes(routes: tuple[Route, ...]) -> str:
+    """Return *routes* as `parse_routes` reads them."""
+    return " ".join(map(format_route, routes)) or "none"
+
+
+_WORD: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^\s"]|")+')
+_COMMENT: Final = re.compile(r"(?:^|(?<=\s))#.*")
+
 BACKENDS: Final = listed(Unit("backend", parse_backend, format_backend), needed="backend")
-ROUTES: Final = listed(Unit("route", parse_route, format_route), separators=r"\s+")
+ROUTES: Final = Unit(
+    "list of route", lambda text: () if text.strip() == "none" else parse_routes(text), format_routes
+)

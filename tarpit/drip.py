@@ -15,7 +15,7 @@ What the pace is and why is not known here; where a reply is cut is `pace`.
 
 import heapq
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Container, Coroutine
 from math import ceil
 from typing import Final, Protocol
 
@@ -143,10 +143,11 @@ class Wheel:
         drip.after_fin = left_after_fin
         return self._see_out(drip)
 
-    def hurry(self) -> None:
-        """Let every reply in progress be finished at once, and every rest end."""
+    def hurry(self, among: Container[Wire] | None = None) -> None:
+        """Let every reply in progress be finished at once, and every rest end: all, or those of *among*."""
         for drip in [drip for bucket in self._buckets.values() for drip in bucket]:
-            if drip.task is not None:  # who has left in this very moment has left
+            # who has left in this very moment has left
+            if drip.task is not None and (among is None or drip.wire in among):
                 drip.finish(None)
 
     async def run(self) -> None:

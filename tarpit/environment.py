@@ -9,6 +9,7 @@ Not here: what the text means (`tarpit.variables`).
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,21 +22,36 @@ FILE: Final = "_FILE"
 LARGEST: Final = 1 << 20  # bytes; a settings file beyond this is a mistake
 
 
-def read(
-    environ: Mapping[str, str], env_file: Path | None, known: Collection[str]
-) -> tuple[dict[str, str], list[Fault]]:
-    """Return the text of each variable that is set, by its full name, and what was wrong with the reading."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The text of each variable that is set, by its full name; the file it is in, if any; what was wrong."""
+
+    texts: dict[str, str]
+    files: dict[str, Path]
+    faults: list[Fault]
+
+
+def read(environ: Mapping[str, str], env_file: Path | None, known: Collection[str]) -> Reading:
+    """Return what is set, and what was wrong with the reading."""
     faults: list[Fault] = []
     given = _ours(_from_file(env_file, faults)) | _ours(environ)
     faults += [_unknown(name, known) for name in given if _base(name, known) is None]
     faults += list(_said_twice(given, known))
     texts = {name: text for name, text in given.items() if name in known}
-    for name in given:
-        base = _base(name, known)
-        if base and base != name and base not in given:
-            _read_into(texts, base, Path(given[name]), faults)
+    files = {
+        base: Path(given[name])
+        for name in given
+        if (base := _base(name, known)) and base != name and base not in given
+    }
+    for base, path in files.items():
+        _read_into(texts, base, path, faults)
     faults += [_empty(name) for name, text in texts.items() if not text.strip()]
-    return {name: text.strip() for name, text in texts.items() if text.strip()}, faults
+    return Reading({name: _bare(text) for name, text in texts.items() if text.strip()}, files, faults)
+
+
+def _bare(text: str) -> str:
+    """Return *text* without blanks around it; above several lines they stay, for a fault names its line."""
+    return text.rstrip() if "\n" in text.strip() else text.strip()
 
 
 def _ours(variables: Mapping[str, str]) -> dict[str, str]:

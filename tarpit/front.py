@@ -3,7 +3,8 @@
     HELO, MAIL, RSET ...  answered here, by `smtp.server`
     RCPT                  the desk's answer: a backend's own words, or a refusal; all at hand in one go
     DATA                  354 by us; the content is read, and the desk's answer to it is passed on at once
-    STARTTLS              `serve` returns it: what is inside is not for us to see
+    STARTTLS              `serve` returns it: what is inside is not for us to see; so it does with what the
+                          desk says is for somebody else
 
 Several commands may be at hand although PIPELINING was not shown; they are served in order. How slowly
 is asked of the voice; what a desk does (`deliver`, or refuse) is the caller's choice (`session`).
@@ -31,6 +32,9 @@ class Desk(Protocol):
 
     def idle(self) -> float:
         """Return the seconds that a peer may take for a command, the whole line."""
+
+    def parts(self, heard: Heard, *, sound: bool) -> bool:
+        """Whether *heard* is for somebody else to answer; *sound*: we have no answer of our own to it."""
 
     async def heard(self, command: Hello | Mail) -> None:
         """Take note of a HELO or MAIL that we accepted."""
@@ -62,8 +66,8 @@ class Front:
         self._server = server
         self._desk = desk
 
-    async def serve(self, first: Heard | None = None) -> Command | None:
-        """Answer until the end, *first* first; return the STARTTLS that wants a backend, or None at the end.
+    async def serve(self, first: Heard | None = None) -> Heard | None:
+        """Answer until the end, *first* first; return what is for somebody else, or None at the end.
 
         Raises `PeerGone`, `PeerSilent` and `Stopping`.
         """
@@ -73,6 +77,8 @@ class Front:
             if heard is None:
                 return None
             reply = self._judge(heard)
+            if self._desk.parts(heard, sound=reply is None):
+                return heard
             if reply is not None:
                 await self.answer(heard, reply)
             elif isinstance(heard, Rcpt):

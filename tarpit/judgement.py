@@ -79,6 +79,11 @@ class Judgement:
         self.adopt(replace(self.verdict, findings=kept).with_findings(*findings))
         self.weigh()
 
+    def rule(self, verdict: Verdict) -> None:
+        """Take what the operator has just said of the peer in the place of all that was found out."""
+        self.adopt(verdict)
+        self.scored = False
+
     def weigh(self) -> None:
         """Add to the verdict what the peer has done by now."""
         self._offences = self._dialogue.offences.count
@@ -136,7 +141,7 @@ class Judgement:
         """What this peer gets now."""
         if self._dialogue.offences.count != self._offences:
             self.weigh()
-        return self._treatment if self._services.settings.mode is Mode.ENFORCE else Treatment.PASS
+        return self._treatment if self._services.mode is Mode.ENFORCE else Treatment.PASS
 
     def pace_for(self, stage: Stage) -> Pace:
         """Return the pace of the next reply."""

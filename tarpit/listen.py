@@ -29,7 +29,7 @@ from scoring.verdict import to_address
 from tarpit.caps import Refusal
 from tarpit.errors import PeerGone, PeerSilent
 from tarpit.observe import events
-from tarpit.proxied import LIMIT, Header, HeaderFault, read
+from tarpit.proxied import LIMIT, Announcement, Header, HeaderFault, read
 from tarpit.services import Services
 from tarpit.session import Session
 from tarpit.smtp.replies import Reply
@@ -132,10 +132,12 @@ class Listener:
             self._turn_away(wire, refusal.reply)
             self._keep(refusal.limit, proxy[0], refusal)
             return
-        self._services.nursery.start_soon(self._services.alone, partial(self._introduced, wire))
+        self._services.nursery.start_soon(
+            self._services.alone, partial(self._introduced, wire, trio.current_time())
+        )
 
-    async def _introduced(self, wire: Wire) -> None:
-        """Wait until a trusted proxy has said for whom it comes, and serve that peer."""
+    async def _introduced(self, wire: Wire, began: float) -> None:
+        """Wait until a trusted proxy has said for whom it comes, and serve that peer, accepted at *began*."""
         header: Header | HeaderFault | None = None
         try:
             header = await _header_on(wire)
@@ -144,11 +146,12 @@ class Listener:
             if not isinstance(header, Header):
                 wire.close()
         if isinstance(header, Header):
-            await self._serve(wire, header)
+            await self._serve(wire, header, began)
         elif header is not None:
             self._keep("", wire.peer[0], header)
 
-    async def _serve(self, wire: Wire, header: Header) -> None:
+    async def _serve(self, wire: Wire, header: Header, began: float) -> None:
+        proxy = wire.peer[0]
         if header.peer is not None:
             wire.peer = (str(header.peer[0]), header.peer[1])
             if (refusal := self._services.caps.admit(wire.peer[0])) is not None:
@@ -160,6 +163,8 @@ class Listener:
             return
         session = self._session(wire)
         session.dialogue.proxied = True
+        session.announcement = Announcement(proxy, header.destination)
+        session.judgement.began = began  # the peer waits since then, for a banner too
         if header.peer is None:  # a health check: it is counted as the proxy itself, and not judged
             session.judgement.adopt(self._services.classifier.health_check(session.address))
         await session.run()

@@ -44,15 +44,27 @@ _FAMILIES: Final[Mapping[bytes, tuple[re.Pattern[bytes], type[Address]]]] = {
 }
 
 
+End = tuple[Address, int]  # and port
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A sound header: the octets it takes, and the peer it names.
+    """A sound header: the octets it takes, the peer it names, and where that peer has connected to.
 
     Without a peer, the load balancer speaks for itself: a health check.
     """
 
     size: int
-    peer: tuple[Address, int] | None = None
+    peer: End | None = None
+    destination: End | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Who has named a peer, and where it said that the peer has connected to."""
+
+    proxy: str
+    destination: End | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +104,11 @@ def _read_text(data: bytes) -> Answer | None:
     word, *rest = line[len(TEXT) :].split(b" ")
     if word == b"UNKNOWN":
         return Header(end)  # what follows the word is not to be looked at
-    peer = _peer_of(word, rest)
-    return peer if isinstance(peer, HeaderFault) else Header(end, peer)
+    ends = _ends_of(word, rest)
+    return ends if isinstance(ends, HeaderFault) else Header(end, *ends)
 
 
-def _peer_of(family: bytes, words: list[bytes]) -> tuple[Address, int] | HeaderFault:
+def _ends_of(family: bytes, words: list[bytes]) -> tuple[End, End] | HeaderFault:
     if family not in _FAMILIES:
         return HeaderFault("an address family that is not known")
     if len(words) != 4:
@@ -105,7 +117,9 @@ def _peer_of(family: bytes, words: list[bytes]) -> tuple[Address, int] | HeaderF
     ports = [_parse_port(word) for word in words[2:]]
     if source is None or destination is None:
         return HeaderFault(f"not an address of {family.decode()}")
-    return HeaderFault("not a port") if ports[0] is None or ports[1] is None else (source, ports[0])
+    if ports[0] is None or ports[1] is None:
+        return HeaderFault("not a port")
+    return (source, ports[0]), (destination, ports[1])
 
 
 def _parse_address(family: bytes, word: bytes) -> Address | None:
@@ -152,8 +166,15 @@ def _read_whole(header: bytes) -> Answer:
         return HeaderFault(why)
     if family == NOBODY:
         return Header(len(header))
-    source = to_address(ip_address(header[FIXED : FIXED + width]))
-    return Header(len(header), (source, int.from_bytes(header[extensions - 4 : extensions - 2], "big")))
+    addresses, ports = FIXED, extensions - 4
+    peer, destination = (
+        (
+            to_address(ip_address(header[addresses + width * end : addresses + width * (end + 1)])),
+            int.from_bytes(header[ports + 2 * end : ports + 2 * (end + 1)], "big"),
+        )
+        for end in (0, 1)
+    )
+    return Header(len(header), peer, destination)
 
 
 def _extension_fault(header: bytes, start: int) -> str:

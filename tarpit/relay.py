@@ -52,8 +52,12 @@ def _patiently(_: Callable[[], None]) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _never() -> bool:
+def _never(_: Heard) -> bool:
     return False
+
+
+def _here(_: Rcpt) -> Reply | None:
+    return None
 
 
 class Relay:
@@ -68,7 +72,9 @@ class Relay:
         *,
         on_command: Callable[[Hello | Mail], Awaitable[None]] = _nothing,
         before_rcpt: Callable[[Rcpt], Awaitable[None]] = _nothing,
-        turned: Callable[[], bool] = _never,
+        parts: Callable[[Heard], bool] = _never,
+        elsewhere: Callable[[Rcpt], Reply | None] = _here,
+        once: bool = False,
         guard: Callable[[], Guard] = Guard,
         starttls: Callable[[Command], Awaitable[bool]] | None = None,
         idle: Callable[[Callable[[], None]], AbstractContextManager[None]] = _patiently,
@@ -81,7 +87,9 @@ class Relay:
         self._time_outs = time_outs
         self._on_command = on_command
         self._before_rcpt = before_rcpt
-        self._turned = turned
+        self._parts = parts  # whether a command is not for this backend, nor are those behind it
+        self._elsewhere = elsewhere  # why a recipient is not for it, although others are
+        self._once = once  # for one transaction alone
         self._guard = guard
         self._idle = idle  # `with`: the peer is waited for, which may be ended
         self._starttls = starttls  # answers it, where TLS ends with us: then the backend never hears of it
@@ -89,31 +97,41 @@ class Relay:
         self.committing = False  # from the end of data until a good reply to it has been said
         self.blind = False  # whether TLS was passed through
 
-    async def run(self) -> Heard | None:
-        """Relay until the end, or until the peer has turned out a suspect.
+    async def run(self, first: Heard | None = None) -> Heard | None:
+        """Relay until the end, *first* before all; or until what is heard is not for this backend.
 
-        Then the command it said last is returned, unanswered and unseen by the backend; this happens only
-        where no recipient of an open transaction has been accepted. Raises `PeerGone`, `PeerSilent`,
+        That is returned, unanswered and unseen by the backend. Raises `PeerGone`, `PeerSilent`,
         `BackendUnavailable`, `Stopping`.
         """
-        while not self._dialogue.closed:
-            heard = await self._next_heard()
+        heard = first
+        while not self._over:
+            heard = heard or await self._next_heard()
             if heard is None:
                 raise PeerGone("closed without QUIT")
             if isinstance(heard, Rcpt):
                 await self._before_rcpt(heard)
-            if self._turned() and not self._dialogue.standing:
+            if self._parts(heard):
                 return heard
             refusal = self._observer.refusal(heard)
+            if refusal is None and isinstance(heard, Rcpt):
+                refusal = self._elsewhere(heard)
             if refusal is not None:
                 await self._refuse(heard, refusal)
-                continue
-            assert not isinstance(heard, LineFault)
-            if heard.verb is Verb.STARTTLS and self._starttls is not None:
-                await self._starttls(heard)
             else:
-                await self.exchange(heard)
+                assert not isinstance(heard, LineFault)
+                await self._serve(heard)
+            heard = None
         return None
+
+    @property
+    def _over(self) -> bool:
+        return self._dialogue.closed or (self._once and self._dialogue.state is State.READY)
+
+    async def _serve(self, command: Command) -> None:
+        if command.verb is Verb.STARTTLS and self._starttls is not None:
+            await self._starttls(command)
+        else:
+            await self.exchange(command)
 
     async def _refuse(self, heard: Heard, reply: Reply) -> None:
         self._observer.refused(heard, reply)
@@ -160,6 +178,7 @@ class Relay:
         if guard.fault is not None:
             await self._turn_away(guard, NOT_TAKEN[guard.fault])
             return
+        self._dialogue.mended += guard.mended
         await self._unasked()  # whatever it said by now is no answer to an end it has not seen
         self.committing = True
         await self._backend.send_all(passed, self._soon(self._time_outs.block))

@@ -45,7 +45,9 @@ class Sealed(ssl.SSLSocket):
     """What a context makes of a socket if this is its `sslsocket_class`. Nothing plain ever goes through."""
 
     more = False  # whether the next read may find something without epoll saying so
+    suite = ""  # the cipher suite that was agreed on; empty before the end of the handshake
     _ahead = b""  # decrypted in order to see whether anything is there, and not read yet
+    _version: str | None = None
 
     def shake(self) -> bool:
         """Go on with the handshake as far as the bytes at hand lead, and return whether it is over."""
@@ -53,13 +55,14 @@ class Sealed(ssl.SSLSocket):
             self.do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
+        agreed = self.cipher()
+        assert agreed is not None, "the handshake is over"
+        self.suite, self._version = agreed[0], super().version()
         return True
 
-    @property
-    def suite(self) -> str:
-        """The cipher suite that was agreed on; empty before the end of the handshake."""
-        agreed = self.cipher() if self.version() else None
-        return agreed[0] if agreed else ""
+    def version(self) -> str | None:
+        """Return the version that was agreed on; OpenSSL has forgotten it once a session breaks off."""
+        return self._version
 
     def recv(self, limit: int = RECORD, flags: int = 0) -> bytes:
         """Return up to *limit* bytes, b"" at the end. With MSG_PEEK a byte, which stays, or b""."""

@@ -17,6 +17,7 @@ from scoring.watch import Watch
 from tarpit import limits, load
 from tarpit.backend.dial import Dialling
 from tarpit.backend.pool import Pool
+from tarpit.backend.routes import Routes
 from tarpit.backend.server import Backend
 from tarpit.backend.splits import Splits
 from tarpit.caps import Caps, Standing
@@ -29,7 +30,7 @@ from tarpit.policy import Patience
 from tarpit.poller import Poller
 from tarpit.recipients import Recipients
 from tarpit.relay import TimeOuts
-from tarpit.settings import BackendTls, BareNewline, Settings, TlsMode
+from tarpit.settings import BackendTls, BareNewline, Mode, Settings, TlsMode
 from tarpit.smtp.limits import Limits
 from tarpit.smtp.server import Server
 from tarpit.spool import Room, Shelf
@@ -83,6 +84,7 @@ class Services:
     store: Store
     caps: Caps
     pool: Pool
+    routes: Routes
     means: Means
     wheel: Wheel
     patience: Patience
@@ -96,11 +98,14 @@ class Services:
     run: str = field(default_factory=lambda: secrets.token_hex(4))  # tells this run of the server from others
     numbers: Iterator[int] = field(default_factory=count)
     bugs: Bugs = field(init=False)
+    mode: Mode = field(init=False)  # TARPIT_MODE, until the operator says otherwise (`errands`)
+    tally: Callable[[int], None] = lambda _: None  # is told how many are open, whenever that changes
     changed: trio.Event = field(default_factory=trio.Event)  # set, and made anew, when a session ends
     _servers: dict[tuple[bytes, ...], Server] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.bugs = Bugs(self.log)
+        self.mode = self.settings.mode
 
     @property
     def load(self) -> float:
@@ -130,11 +135,13 @@ class Services:
     def began(self, session: "Session") -> None:
         """Take note that *session* is open."""
         self.open.add(session)
+        self.tally(len(self.open))
         self.caps.entered(session.wire.peer[0])
 
     def ended(self, session: "Session") -> None:
         """Take note that *session* is over."""
         self.open.discard(session)
+        self.tally(len(self.open))
         self.caps.left(session.wire.peer[0])
         self.changed.set()
         self.changed = trio.Event()
@@ -165,7 +172,7 @@ def assemble(
     )
     handshakes = Handshakes(seconds=settings.timeout_tls)
     pool = Pool(
-        settings.backends,
+        settings.all_backends,
         poller,
         dialling or dialling_of(settings, handshakes),
         queue=settings.backend_queue,
@@ -187,9 +194,11 @@ def assemble(
             peer=settings.max_sessions_peer,
             network=settings.max_sessions_network,
             held=settings.max_held,
+            workers=settings.workers,
             standing=partial(_standing, lists, store),
         ),
         pool=pool,
+        routes=Routes(settings.routes, [backend.name for backend in settings.backends]),
         means=Means(
             pool=pool,
             shelf=Shelf(Room(settings.spool_total), settings.spool_message, settings.spool_dir),
@@ -234,7 +243,7 @@ def _terminator(settings: Settings, handshakes: Handshakes) -> Terminator | None
 
 def dialling_of(settings: Settings, handshakes: Handshakes) -> Dialling:
     """Return how backends are reached. Raises `SettingsError` for a TARPIT_BACKEND_CA that cannot be used."""
-    required = any(backend.tls is BackendTls.REQUIRE for backend in settings.backends)
+    required = any(backend.tls is BackendTls.REQUIRE for backend in settings.all_backends)
     return Dialling(
         settings.hostname,
         settings.timeout_dial,
@@ -247,7 +256,7 @@ def dialling_of(settings: Settings, handshakes: Handshakes) -> Dialling:
 
 def _standing(lists: Lists, store: Store, address: str) -> Standing:
     known = to_address(address)
-    if lists.allow.find(known):
+    if lists.allows(known):
         return Standing.ALLOWED
     return Standing.GOOD if store.knows(known) else Standing.STRANGER
 

@@ -4,37 +4,39 @@
                          │                    turns out a suspect ▼ (no recipient stands)
                          └─ suspect ─► front: slow replies, no backend ── patient ─► deliver ─────► closed
 
+Where TARPIT_ROUTES has several groups of backends a clean peer begins at the front, too, which does not slow
+it, and is joined at its first recipient: `hub`.
+
 Here stands in which order things happen, what ends a session, and that each leaves exactly one
-`session.closed`. A suspect's half of it is `suspect`. How slow a peer is served is `policy`; how bytes are
-slowed is `drip`; what counts as suspect is `scoring`.
+`session.closed`. A clean peer's half of it is `clean`, a suspect's `suspect`. How slow a peer is served is
+`policy`; how bytes are slowed is `drip`; what counts as suspect is `scoring`.
 
 Thousands are open at once, most of them waiting: what only some need is made when they need it.
 """
 
 import contextlib
-from functools import partial
 from ipaddress import ip_address
 from typing import Final
 
 import trio
 
 from scoring.verdict import to_address
-from tarpit.backend.dial import Line
 from tarpit.backend.introduce import Introduction
-from tarpit.backend.pool import Loan, NoSlot
+from tarpit.backend.pool import NoSlot
+from tarpit.clean import Clean
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
+from tarpit.frontdesk import FrontDesk
+from tarpit.hub import Hub
 from tarpit.inquiries import Inquiries
 from tarpit.judgement import Judgement
 from tarpit.observe import events
-from tarpit.pace import Stage
 from tarpit.policy import Treatment
+from tarpit.proxied import Announcement
 from tarpit.relay import Relay
 from tarpit.services import Services
-from tarpit.settings import Mode, TlsMode
-from tarpit.smtp.commands import Command, Verb
+from tarpit.settings import Mode
+from tarpit.smtp.commands import Verb
 from tarpit.smtp.dialogue import Dialogue, Heard
-from tarpit.smtp.guard import Guard
-from tarpit.smtp.observer import Observer
 from tarpit.smtp.replies import Reply
 from tarpit.smtp.server import BUSY, NO_BACKEND, SILENT, STOPPING, UNREACHABLE
 from tarpit.smtp.states import State
@@ -54,9 +56,11 @@ class Session:
     __slots__ = (
         "_inquiries",
         "address",
+        "announcement",
         "backend_name",
         "backend_seconds",
         "blind",
+        "desk",
         "dialogue",
         "ended",
         "errors",
@@ -66,7 +70,6 @@ class Session:
         "relay",
         "services",
         "slowed",
-        "suspect",
         "tls_failure",
         "voice",
         "wire",
@@ -77,6 +80,7 @@ class Session:
         self.number = number
         self.services = services
         self.address = to_address(ip_address(wire.peer[0]))
+        self.announcement: Announcement | None = None  # by a load balancer
         self.dialogue = Dialogue(services.limits)
         self.judgement = Judgement(services, self.dialogue)
         self._inquiries: Inquiries | None = None
@@ -90,7 +94,7 @@ class Session:
         self.judgement.account = self.voice
         self.judgement.spared = True  # whoever is joined to a backend: it would be slowed as well
         self.relay: Relay | None = None
-        self.suspect: Suspect | None = None
+        self.desk: FrontDesk | None = None
         self.slowed = False
         self.blind = False
         self.tls_failure = ""  # why the handshake came to nothing
@@ -112,10 +116,12 @@ class Session:
         with self.services.bugs:
             try:
                 await self._classify()
-                first = await self._pass() if self.judgement.treatment is Treatment.PASS else None
+                first = await self._serve_clean() if self.judgement.treatment is Treatment.PASS else None
                 if not self.dialogue.closed:
-                    self.suspect = Suspect(self)
-                    await self.suspect.run(first)
+                    self.desk = suspect = Suspect(self)
+                    await suspect.run(first)
+                if self.ended == "quit" and not (self.dialogue.parted or self.blind):
+                    self.ended = "refused"
             except PeerGone as gone:
                 self._left(str(gone))
             except PeerSilent:
@@ -150,14 +156,21 @@ class Session:
         """Break the circles among our parts: the collector runs seldom, and sessions end by the thousand."""
         self.judgement.account = None
         self._inquiries = None
-        if self.suspect is not None:
-            self.suspect.let_go()
-        self.relay = self.suspect = None
+        if self.desk is not None:
+            self.desk.let_go()
+        self.relay = self.desk = None
+
+    async def _serve_clean(self) -> Heard | None:
+        """Serve to the end, or to the command with which the peer turned out a suspect, which is returned."""
+        if not self.services.routes.several:
+            return await Clean(self).run()
+        self.desk = hub = Hub(self)
+        return await hub.run()
 
     async def _classify(self) -> None:
         """Reach a verdict, while bytes that come too early wait where they are."""
         settings, judgement = self.services.settings, self.judgement
-        if settings.mode is Mode.OFF or judgement.verdict.findings:
+        if self.services.mode is Mode.OFF or judgement.verdict.findings:
             return  # what is known already is a health check's
         if (known := self.services.classifier.known(self.address)) is not None:
             judgement.adopt(known)
@@ -173,10 +186,10 @@ class Session:
 
     def _is_clean_stranger(self) -> bool:
         """Whether the peer is one for whom TARPIT_GREET_WAIT is; where nobody is slowed, nobody is."""
-        settings, judgement = self.services.settings, self.judgement
+        judgement = self.judgement
         met = judgement.remembered.verdict is not None or judgement.remembered.known_good
         strange = judgement.treatment is Treatment.PASS and not met
-        return settings.mode is Mode.ENFORCE and strange
+        return self.services.mode is Mode.ENFORCE and strange
 
     def hear_early(self) -> None:
         """Take what the peer has said before its banner. Raises `PeerGone` if it has left."""
@@ -194,79 +207,13 @@ class Session:
             self._inquiries = Inquiries(self)
         return self._inquiries
 
-    async def _pass(self) -> Heard | None:
-        """Join a clean peer to a backend, whose own banner it sees.
-
-        Returns the command with which it turned out a suspect, or None at the end.
-        """
-        async with self.services.pool.joined(self.introduction(), ours=self.wire.ours) as loan:
-            self.backend_name, line = loan.backend.name, loan.line
-            began = trio.current_time()
-            try:
-                relay = self.joined(loan, pipelining=True)
-                await self.voice.say(line.banner, Stage.BANNER)
-                unheard = await self.relayed(relay, line)
-            finally:
-                self.backend_seconds += trio.current_time() - began
-        return unheard
-
-    def joined(self, loan: Loan, *, pipelining: bool) -> Relay:
-        """Return a relay between the peer and the backend of *loan*."""
-        ours = self.services.terminator is not None
-        observer = Observer(self.dialogue, pipelining=pipelining, starttls=self.passes_tls, terminates=ours)
-        self.relay = Relay(
-            self.voice,
-            loan.line.wire,
-            observer,
-            self.services.time_outs,
-            on_command=self.inquiries.begin,
-            before_rcpt=self.inquiries.before_recipient,
-            turned=self._turned,
-            guard=partial(Guard, refuse_bare=self.services.means.refuse_bare),
-            starttls=self.starttls if ours else None,
-            idle=loan.idle,
-        )
-        return self.relay
-
-    async def relayed(self, relay: Relay, line: Line) -> Heard | None:
-        """Relay to the end, or to the command with which the peer has turned out a suspect."""
-        try:
-            unheard = await relay.run()
-            if unheard is not None:
-                await line.quit()
-        except (PeerGone, PeerSilent, Stopping):
-            # in the middle of a message, or inside TLS, nothing may be said that could be taken for its end
-            unheard_of = relay.blind or self.dialogue.state is State.DATA
-            line.wire.abort() if unheard_of else await line.quit()
-            raise
-        finally:
-            self.blind = relay.blind
-            self.last_reply = relay.last_reply
-        return unheard
-
     @property
-    def passes_tls(self) -> bool:
-        """Whether STARTTLS is the backend's affair."""
-        return self.services.settings.starttls is TlsMode.PASS
-
-    async def starttls(self, command: Command) -> bool:
-        """Answer STARTTLS ourselves, and return whether all that follows is inside TLS."""
-        assert self.services.terminator is not None
-        try:
-            return await self.services.terminator.answer(command, self.voice, self.dialogue)
-        except (PeerGone, PeerSilent) as failed:
-            self.tls_failure = str(failed)
-            raise
-
-    def _turned(self) -> bool:
-        """Whether a relayed peer is to be served by us from here on.
-
-        A suspect that was promised more than we could keep stays: we would refuse what its backend takes.
-        """
-        treatment, mail = self.judgement.treatment, self.dialogue.mail
-        if treatment is Treatment.SLOW and mail is not None and self.dialogue.state is State.MAIL:
-            return self.services.means.refusal(mail) is None
-        return treatment is not Treatment.PASS
+    def ours(self) -> tuple[str, int]:
+        """Address and port that the peer has connected to."""
+        if self.announcement is None or self.announcement.destination is None:
+            return self.wire.ours
+        address, port = self.announcement.destination
+        return str(address), port
 
     def introduction(self) -> Introduction:
         """Return who the peer is, for a backend."""
@@ -302,7 +249,7 @@ class Session:
     def _check_commit(self, reason: str) -> None:
         """Tell of a message whose end has gone to a backend, and whose reply has not gone to the peer."""
         relayed = self.relay is not None and self.relay.committing
-        if relayed or (self.suspect is not None and self.suspect.committing):
+        if relayed or (self.desk is not None and self.desk.committing):
             self.uncertain(reason)
 
     async def _end(self, reply: Reply, how: events.Ended) -> None:

@@ -22,22 +22,24 @@ MOST_NOTED: Final = 20  # messages of one session: to a history they are one occ
 def tell(session: "Session") -> None:
     """Write the one `session.closed` of *session*."""
     dialogue, mail, sealed = session.dialogue, session.dialogue.mail, session.wire.sealed
+    treatment = session.judgement.treatment  # weighs what has not been weighed yet
     would_be = policy.choose_treatment(session.judgement.verdict)
+    if session.slowed:
+        treatment = would_be  # the mode may be another by now
+    elif treatment is not Treatment.PASS:
+        treatment = Treatment.SLOW
     events.session_closed(
         session.services.log,
         id=session.name,
         peer=session.wire.peer[0],
         port=session.wire.peer[1],
+        proxy=session.announcement.proxy if session.announcement else None,
         host=session.judgement.host.name,
         helo=dialogue.helo or "",
         verdict=session.judgement.verdict.opinion.value if session.judgement.verdict.findings else "unscored",
         score=session.judgement.verdict.score,
         findings=session.judgement.verdict.findings,
-        treatment=(
-            session.judgement.treatment
-            if session.slowed or session.judgement.treatment is Treatment.PASS
-            else Treatment.SLOW
-        ),
+        treatment=treatment,
         would_be=would_be,
         seconds=trio.current_time() - session.judgement.began,
         held_seconds=session.voice.held_seconds,
@@ -50,6 +52,7 @@ def tell(session: "Session") -> None:
         recipients_accepted=dialogue.accepted,
         recipients_refused=dialogue.refused,
         messages_accepted=dialogue.messages,
+        messages_mended=dialogue.mended,
         reverse_path=None if mail is None else str(mail.path.mailbox or ""),
         backend=session.backend_name,
         backend_reply=session.last_reply,

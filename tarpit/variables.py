@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -36,14 +36,8 @@ class Computed:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Not in this version yet. `values` narrows that to some values, as text.
+    """Not in this version yet, and harmless to do without. `values` narrows that to some values, as text."""
 
-    *refuse*: doing without would weaken what was asked for, so it is a fault; else it is a warning, or with
-    *quiet* only a note in the documentation.
-    """
-
-    refuse: bool = False
-    quiet: bool = False
     values: frozenset[str] = frozenset()
 
 
@@ -55,6 +49,7 @@ Points = Annotated[float, units.POINTS]
 Networks = Annotated[tuple[Network, ...], listed(units.NETWORK)]
 NetworkSources = Annotated[tuple[Network | Path, ...], listed(units.SOURCE)]
 File = Annotated[Path | None, choices.PATH_OR_NONE]
+Follower = TypeVar("Follower", BackendAddress, Route)
 
 
 class Variables(BaseSettings):
@@ -75,6 +70,11 @@ class Variables(BaseSettings):
         return (init_settings,)
 
     # --- who talks to whom
+    workers: Annotated[int, choices.WORKERS] = Field(
+        1,
+        description="processes that serve peers, each network always the same one; `auto`: one a core."
+        " What is limited for all is divided among them",
+    )
     mode: Annotated[choices.Mode, choices.MODE] = Field(
         choices.Mode.ENFORCE,
         description="one switch for all delays. `observe`: score, log the treatment a session would have"
@@ -99,6 +99,16 @@ class Variables(BaseSettings):
         (BackendAddress("127.0.0.1", 10025),),
         description="the mail servers behind: `host:port[*weight][;max=N][;introduce=xclient][;tls=require]`",
         validate_default=True,
+    )
+    routes: Annotated[tuple[Route, ...], ROUTES] = Field(
+        (),
+        description="recipients to backends: `domain=host:port*2,host:port`, `*.domain=...`,"
+        " `user@domain=...`, `*=refuse`; all others go to TARPIT_BACKENDS",
+    )
+    routes_mixed: Annotated[choices.RoutesMixed, choices.ROUTES_MIXED] = Field(
+        choices.RoutesMixed.DEFER,
+        description="recipients of one message with different routes. `defer`: those of the first one now,"
+        " the others hear 452 and are sent to again. `fanout`: one message to all",
     )
     backend_ca: Annotated[Path | None, choices.optional(units.PATH, word="system")] = Field(
         None,
@@ -128,12 +138,6 @@ class Variables(BaseSettings):
     )
     relay_test_rcpt: Annotated[str, choices.RECIPIENT] = Field(
         "relay-test@iana.org", description="that recipient: at a domain that exists and is not yours"
-    )
-    routes: Annotated[tuple[Route, ...], ROUTES, Later(refuse=True)] = Field(
-        (), description="recipients to backends: `domain=host:port*2,host:port`, `*.domain=...`, `*=refuse`"
-    )
-    routes_mixed: Annotated[choices.RoutesMixed, choices.ROUTES_MIXED, Later()] = Field(
-        choices.RoutesMixed.DEFER, description="a message whose recipients have different routes"
     )
     proxy_from: Networks = Field(
         (),
@@ -215,9 +219,9 @@ class Variables(BaseSettings):
     )
 
     # --- how many
-    max_sessions: Annotated[Count, Computed("descriptor limit - all backends' caps - 100")] = Field(
-        default_factory=defaults.max_sessions, description="sessions at once; more hear 421"
-    )
+    max_sessions: Annotated[
+        Count, Computed("descriptor limit - 100, for each worker, - all backends' caps")
+    ] = Field(default_factory=defaults.max_sessions, description="sessions at once; more hear 421")
     max_sessions_peer: Count = Field(50, description="of these, from one address")
     max_sessions_network: Count = Field(
         200, description="of these, from one network, /24 or /64; four times as many from a /20 or /48"
@@ -226,7 +230,6 @@ class Variables(BaseSettings):
         default_factory=defaults.max_held,
         description="slowed sessions at once; more are not slowed",
     )
-    workers: Annotated[int, choices.WORKERS, Later()] = Field(1, description="processes; `auto`: one a core")
 
     # --- messages
     bare_newline: Annotated[choices.BareNewline, choices.BARE_NEWLINE] = Field(
@@ -263,11 +266,12 @@ class Variables(BaseSettings):
 
     # --- running it
     drain: Duration = Field(30.0, description="after TERM, how long transfers may finish")
-    state_dir: Annotated[
-        Path, units.PATH, Computed("$STATE_DIRECTORY, else ~/.local/state/tarpit"), Later(quiet=True)
-    ] = Field(
+    user: Annotated[str | None, choices.USER] = Field(
+        None, description="whom to become once the sockets are open, where we are started as root"
+    )
+    state_dir: Annotated[Path, units.PATH, Computed("$STATE_DIRECTORY, else ~/.local/state/tarpit")] = Field(
         default_factory=defaults.state_dir,
-        description="what outlives a restart",
+        description="where the socket of `tarpit status` and its like is, and what outlives a restart",
     )
     store: Annotated[SecretStr, choices.STORE, Computed("sqlite in TARPIT_STATE_DIR"), Later()] = Field(
         default_factory=defaults.store,
@@ -289,18 +293,9 @@ class Variables(BaseSettings):
         """Have each zone shown as TARPIT_ZONE_MASKS says."""
         return masked(zones, info.data.get("zone_masks", {}))
 
-    @field_validator("backends", mode="after")
+    @field_validator("backends", "routes", mode="after")
     @classmethod
-    def _follow(
-        cls, backends: tuple[BackendAddress, ...], info: ValidationInfo
-    ) -> tuple[BackendAddress, ...]:
+    def _follow(cls, values: tuple[Follower, ...], info: ValidationInfo) -> tuple[Follower, ...]:
         """Give each backend the options that it does not say itself."""
-        data = info.data
-        return tuple(
-            backend.following(
-                maximum=data.get("backend_max", backend.max),
-                introduce=data.get("backend_introduce", backend.introduce),
-                tls=data.get("backend_tls", backend.tls),
-            )
-            for backend in backends
-        )
+        maximum, introduce, tls = (info.data.get(f"backend_{one}") for one in ("max", "introduce", "tls"))
+        return tuple(value.following(maximum=maximum, introduce=introduce, tls=tls) for value in values)

@@ -51,7 +51,8 @@ async def _watch(services: Services, backend: Backend) -> None:
 
 def _pause(every: float, backend: Backend) -> float:
     """Return for how many more seconds nothing need be looked at."""
-    return 0.0 if backend.marks.doubtful else max(_jittered(every) - DOUBTFUL_EVERY, 0.0)
+    unsure = backend.marks.doubtful or (backend.up and backend.untested)
+    return 0.0 if unsure else max(_jittered(every) - DOUBTFUL_EVERY, 0.0)
 
 
 def _jittered(seconds: float) -> float:
@@ -128,12 +129,15 @@ async def check_backend(services: Services, backend: Backend, *, starting: bool 
 async def _test_relay(services: Services, backend: Backend) -> None:
     settings = services.settings
     answer = await test_relay(services.pool, backend, settings.relay_test_rcpt)
-    events.backend_relay_tested(
-        services.log,
-        backend=backend.name,
-        result=answer.result.value,
-        recipient=settings.relay_test_rcpt,
-        reply=answer.reply,
-    )
-    backend.open_relay = answer.result is Relays.FAILED and settings.relay_test is RelayTest.REFUSE
-    backend.untested = False
+    refuse = settings.relay_test is RelayTest.REFUSE
+    if answer.answered or answer.reply != backend.relay_told:  # one that is tried each second is told once
+        events.backend_relay_tested(
+            services.log,
+            backend=backend.name,
+            result=answer.result.value,
+            recipient=settings.relay_test_rcpt,
+            reply=answer.reply,
+        )
+    backend.relay_told = "" if answer.answered else answer.reply
+    backend.open_relay = answer.result is Relays.FAILED and refuse
+    backend.untested = refuse and not answer.answered

@@ -1,12 +1,14 @@
 """One worker: builds the objects, opens the nurseries, takes all down again in order. No logic here.
 
-Nothing here is what only one process could do: sockets are given, signals are somebody else's.
+Nothing here is what only one process could do: sockets are given, signals are somebody else's. What makes a
+process of a worker is `underling`.
 """
 
 import gc
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 import trio
@@ -15,23 +17,38 @@ from structlog.typing import FilteringBoundLogger as Log
 from tarpit.bell import Bell
 from tarpit.drip import Wheel
 from tarpit.listen import Listener
-from tarpit.observe import events
+from tarpit.observe import events, processes
+from tarpit.policy import Treatment
 from tarpit.poller import Poller
 from tarpit.services import Services, assemble
 from tarpit.settings import Settings
+from tarpit.shift import Shift
 from tarpit.watch import check_backend, watch_backends, watch_lists, watch_zones
 
 # The collector, not the scheduler, is what makes thousands of waiting sessions late: of 10,000, bytes came
 # 436 ms late with Python's own thresholds and 4 ms with it off (docs/design.md).
 COLLECT_EVERY: Final = (20_000, 50, 100)
+LAST_WORDS: Final = 0.5  # seconds beyond TARPIT_DRAIN, for a 421
 
 
 class Orders:
-    """What a worker is told from outside: to read its lists again, to stop."""
+    """What a worker is told from outside: to accept (unless it has to *wait* for that), to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, wait: bool = False) -> None:
+        self.ready = trio.Event()  # by the worker: everything is in place
+        self.accept = trio.Event()
         self.reload = Bell()
         self.stop = trio.Event()
+        self.replaced = False  # another worker accepts in our place: whoever is here may go on for a while
+        self.cut = 0  # by the worker: sessions that were cut when the time was over
+        if not wait:
+            self.accept.set()
+
+    def end(self, *, replaced: bool = False) -> None:
+        """Tell it to stop, whether it has begun or not."""
+        self.replaced = self.replaced or replaced
+        self.accept.set()
+        self.stop.set()
 
 
 async def serve(
@@ -40,11 +57,16 @@ async def serve(
     log: Log,
     *,
     orders: Orders,
+    number: int = 0,
+    starting: bool = True,
+    shift: Shift | None = None,
+    attending: Callable[[Services], Awaitable[None]] | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until told to stop, then drain.
 
-    Raises `SettingsError` when a backend is an open relay or a list cannot be read.
+    Raises `SettingsError` when a list cannot be read, or a backend is an open relay and we are *starting*;
+    of a worker that takes a dead one's place such a backend gets no mail.
     """
     poller, wheel = Poller(), Wheel()
     async with trio.open_nursery() as engine:
@@ -52,33 +74,53 @@ async def serve(
         engine.start_soon(wheel.run)
         async with trio.open_nursery() as nursery:
             services = assemble(settings, log, poller=poller, wheel=wheel, nursery=nursery)
+            if shift is not None:
+                shift.begin(services)
+                engine.start_soon(shift.run, services)
             for backend in services.pool.backends:
-                await check_backend(services, backend, starting=True)
+                await check_backend(services, backend, starting=starting)
+            orders.ready.set()
+            await orders.accept.wait()
             async with trio.open_nursery() as watches:
                 watches.start_soon(watch_backends, services)
                 watches.start_soon(services.pool.end_idle)
                 watches.start_soon(watch_lists, services, orders.reload)
                 watches.start_soon(watch_zones, services)
+                if attending is not None:
+                    watches.start_soon(services.alone, partial(attending, services))
                 for sock in listeners:
                     watches.start_soon(Listener(sock, services).run)
                     host, port = sock.getsockname()[:2]
                     events.listener_opened(log, host=host, port=port)
                 gc.freeze()
                 gc.set_threshold(*COLLECT_EVERY)
-                events.worker_started(log, worker=0, pid=os.getpid())
+                events.worker_started(log, worker=number, pid=os.getpid())
                 task_status.started()
                 await orders.stop.wait()
                 watches.cancel_scope.cancel()
-            await drain(services)
+            if shift is not None:
+                shift.end()
+            orders.cut = await drain(services, number, replaced=orders.replaced)
         engine.cancel_scope.cancel()
 
 
-async def drain(services: Services) -> None:
-    """Finish replies begun, tell 421 to all that transfer nothing, wait for the others (TARPIT_DRAIN)."""
+async def drain(services: Services, number: int = 0, *, replaced: bool = False) -> int:
+    """Finish replies begun, tell 421 to all that transfer nothing, wait for the others (TARPIT_DRAIN).
+
+    Where we have been *replaced* only suspects are told at once. Clean peers go on as if nothing had
+    happened; who is still here when the time is over is told then. Return how many were cut in the end.
+    """
     services.wheel.hurry()
     for session in tuple(services.open):
-        session.wire.stop()
+        if session.judgement.treatment is not Treatment.PASS or not replaced:
+            session.wire.stop()
     with trio.move_on_after(services.settings.drain):
         await services.wait_empty()
-    events.server_stopped(services.log, cut=len(services.open))
+    for session in tuple(services.open):
+        session.wire.stop()
+    with trio.move_on_after(LAST_WORDS):
+        await services.wait_empty()
+    cut = len(services.open)
+    processes.worker_stopped(services.log, worker=number, pid=os.getpid(), cut=cut)
     services.nursery.cancel_scope.cancel()
+    return cut

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Install the real servers and clients that the tests in tests/e2e start: postfix, swaks, rbldnsd, node;
-# and fetch exim, opensmtpd and nodemailer into a folder.
+# Install the real servers and clients that the tests in tests/e2e start: postfix, swaks, rbldnsd, node, curl,
+# msmtp (0.5 MB), php (3 MB) and go (81 MB, 464 MB unpacked: most of all that is fetched here); and fetch
+# exim, opensmtpd, nodemailer and PHPMailer into a folder.
 #
 # Silent and instant when all are there. Installs only as root on Debian, never removes a package
 # (`--no-remove`, so that another mail server stays) and starts no service. Elsewhere it says in one
@@ -10,14 +11,22 @@ PATH="$PATH:/usr/sbin:/sbin"
 senders="${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/tarpit-tests/senders"
 
 missing=""
-for name in postfix swaks rbldnsd node; do
+for name in postfix swaks rbldnsd node curl msmtp php go; do
     command -v "$name" >/dev/null 2>&1 && continue
-    test "$name" != node || name=nodejs
+    case "$name" in
+        node) name=nodejs ;;
+        php) name=php-cli ;;
+        go) name=golang-go ;;
+    esac
     missing="$missing $name"
 done
 perl -MNet::SSLeay -e 1 2>/dev/null || missing="$missing libnet-ssleay-perl" # swaks inside TLS
+perl -MIO::Socket::SSL -e 1 2>/dev/null || missing="$missing libio-socket-ssl-perl" # Net::SMTP inside TLS
 unfetched=""
-test -e "$senders/complete" || unfetched=" exim4-daemon-light opensmtpd node-nodemailer"
+# the light Exim reads no PROXY header
+test -e "$senders/complete" && test -e "$senders/usr/share/php/libphp-phpmailer" &&
+    grep -q hosts_proxy "$senders/usr/sbin/exim4" ||
+    unfetched=" exim4-daemon-heavy opensmtpd node-nodemailer libphp-phpmailer"
 test -n "$missing$unfetched" || exit 0
 
 give_up() {
@@ -60,7 +69,7 @@ fetch() {
     rm -rf "$work/debs" "$work/root"
     mkdir "$work/debs" "$work/root"
     libraries=$(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks \
-        --no-replaces --no-enhances exim4-daemon-light opensmtpd 2>"$work/log" | grep '^lib' | grep -v perl | sort -u)
+        --no-replaces --no-enhances exim4-daemon-heavy opensmtpd 2>"$work/log" | grep '^lib' | grep -v -e -perl | sort -u)
     absent=""
     for library in $libraries; do
         dpkg-query -W -f '${db:Status-Status}\n' "$library" 2>/dev/null | grep -qx installed || absent="$absent $library"
@@ -82,7 +91,7 @@ fetch() {
 copy_libraries() {
     own=$(find "$work/root/usr/lib" -maxdepth 1 -type d -name '*-linux-gnu*')
     for program in exim4 smtpd smtpctl; do
-        found=$(LD_LIBRARY_PATH="$own" ldd "$work/root/usr/sbin/$program") || return 1
+        found=$(LD_LIBRARY_PATH="$own:$work/root/usr/lib" ldd "$work/root/usr/sbin/$program") || return 1
         echo "$found" | grep 'not found' >>"$work/log" && return 1
         for path in $(echo "$found" | grep -o '/[^ ]*'); do
             case "$path" in "$work"/*) continue ;; esac

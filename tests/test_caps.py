@@ -87,6 +87,17 @@ def test_a_wide_network_over_its_cap() -> None:
     assert counted.admit("192.0.16.1") is None
 
 
+@pytest.mark.parametrize(("workers", "most"), [(1, 40), (2, 20), (4, 10), (16, 10)])
+def test_a_wide_network_among_workers(workers: int, most: int) -> None:
+    """Each counts its part of the wide one's cap, but never less than what one network may have."""
+    counted = Caps(sessions=1000, peer=10, network=10, held=0, workers=workers)
+    for number in range(most):
+        assert counted.admit(f"192.0.{number % 16}.1") is None
+        counted.entered(f"192.0.{number % 16}.1")
+    refusal = counted.admit("192.0.15.2")
+    assert refusal == Refusal(FROM_NETWORK, "TARPIT_MAX_SESSIONS_NETWORK", most)
+
+
 @pytest.mark.parametrize(
     ("standing", "peer", "network", "wide"),
     [

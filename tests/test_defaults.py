@@ -26,5 +26,11 @@ def test_unlimited_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_room_is_never_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """However low the limit, there is room for one session."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
-    assert defaults.room([BackendAddress("mx", 25, max=100)]) == 56
-    assert defaults.room([BackendAddress("mx", 25, max=500)]) == 1
+    assert defaults.room([BackendAddress("mx", 25, max=100)], 1) == 56
+    assert defaults.room([BackendAddress("mx", 25, max=500)], 1) == 1
+
+
+def test_each_worker_has_its_own_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is a process's; the backends' caps are divided, and stand against it once."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
+    assert defaults.room([BackendAddress("mx", 25, max=100)], 4) == 4 * 156 - 100

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from tarpit.backend.introduce import Introduction
-from tarpit.deliver import UNCERTAIN, Ending, Outcome
+from tarpit.commit import UNCERTAIN, Ending, Outcome
 from tarpit.errors import PeerGone
 from tarpit.smtp.commands import Hello, Mail
 from tarpit.smtp.server import NO_BACKEND
@@ -30,7 +30,7 @@ async def test_a_message_is_delivered() -> None:
         assert check == [*CHECKED, B.line, b"QUIT"]
         assert commit == [*CHECKED, B.line, b"DATA", b"QUIT"]
         assert here.stored == [STORED]
-        assert 0 < here.delivery.backend_seconds < 1
+        assert 0 < here.delivery.borrower.seconds < 1
 
 
 async def test_a_header_field_is_put_on_top() -> None:
@@ -123,7 +123,7 @@ async def test_a_check_is_made_twice_at_most(verb: str, fault: Answer) -> None:
     """Then the peer hears 451, never a 5xx of our making (BE-01)."""
     async with scene({verb: fault}) as here:
         assert await here.open(A, B) == [451, 451]
-        assert here.delivery.trouble
+        assert here.delivery.borrower.trouble
         assert len(here.backends[0].connections) == 2
         assert here.delivery.standing == []
 

@@ -8,8 +8,8 @@ KNOWN = ("TARPIT_MODE", "TARPIT_PACE_BYTE", "TARPIT_STORE")
 
 
 def read(environ: dict[str, str], env_file: Path | None = None) -> tuple[dict[str, str], list[str]]:
-    texts, faults = environment.read(environ, env_file, KNOWN)
-    return texts, [str(fault) for fault in faults]
+    reading = environment.read(environ, env_file, KNOWN)
+    return reading.texts, [str(fault) for fault in reading.faults]
 
 
 def test_others_are_not_ours() -> None:

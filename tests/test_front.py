@@ -12,7 +12,7 @@ from tarpit.errors import PeerSilent, Stopping
 from tarpit.front import Front
 from tarpit.poller import Poller
 from tarpit.smtp.commands import Hello, Mail, Rcpt
-from tarpit.smtp.dialogue import Dialogue
+from tarpit.smtp.dialogue import Dialogue, Heard
 from tarpit.smtp.guard import Guard
 from tarpit.smtp.replies import Reply
 from tarpit.smtp.server import Server
@@ -30,6 +30,7 @@ class FakeDesk:
         self.asked: list[tuple[str, ...]] = []
         self.to_data = Reply.of(354, "go ahead")
         self.content = b""
+        self.others: tuple[Heard, ...] = ()  # what is for somebody else
 
     async def recipients(self, asked: Sequence[Rcpt]) -> Sequence[Reply]:
         """Refuse whom it is told to by name."""
@@ -46,6 +47,10 @@ class FakeDesk:
     def mail(self, mail: Mail) -> Reply | None:
         """Refuse what declares to be too large."""
         return Reply.of(552, "5.3.4 too large") if (mail.size or 0) > 1000 else None
+
+    def parts(self, heard: Heard, *, sound: bool) -> bool:
+        """Part with what it is told to."""
+        return heard in self.others
 
     async def data(self) -> Reply:
         """Answer as told."""

@@ -13,16 +13,18 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from tarpit.backend.introduce import proxy_v2_header
+from tarpit.backend.introduce import proxy_v1_header, proxy_v2_header
 from tarpit.listen import BACK_OFF, BATCH, HEADER_WAIT, TELL_EVERY, Listener
 from tarpit.poller import SWEEP_EVERY
 from tarpit.store import History
 from tarpit.store.memory import MemoryStore
-from tests.support.backend import fake_backend
+from tests.support.backend import FakeBackend, fake_backend
 from tests.support.dns_zone import FakeResolver
+from tests.support.sessions import LISTED, ZONE_TESTS
 from tests.support.wires import Surroundings, load, stage
 
 HERE = "127.0.0.1"
+End = tuple[str, int]
 
 
 class Odd(socket.socket):
@@ -47,11 +49,12 @@ class Odd(socket.socket):
 
 @dataclass
 class Door:
-    """A listener that runs, and what sessions share behind it."""
+    """A listener that runs, what sessions share behind it, and their backend."""
 
     around: Surroundings
-    address: tuple[str, int]
+    address: End
     listener: Listener
+    backend: FakeBackend
     streams: list[trio.SocketStream] = field(default_factory=list)
 
     async def knock(self, source: str = HERE, first: bytes = b"") -> tuple[trio.SocketStream, bytes]:
@@ -89,16 +92,20 @@ class Door:
 
 @asynccontextmanager
 async def door(
-    *errors: int | None, variables: Mapping[str, str] | None = None, kind: type[Odd] = Odd
+    *errors: int | None,
+    variables: Mapping[str, str] | None = None,
+    kind: type[Odd] = Odd,
+    proxied: bool = False,
+    resolver: FakeResolver | None = None,
 ) -> AsyncIterator[Door]:
     """Run a listener on a socket that fails with *errors* first, before a backend that takes all."""
-    async with fake_backend() as backend:
+    async with fake_backend(proxied=proxied) as backend:
         settings = load(BACKENDS="{}:{}".format(*backend.address), **variables or {})
-        async with stage(settings, FakeResolver({})) as around:
+        async with stage(settings, resolver or FakeResolver({})) as around:
             with kind.create(errors) as sock:
                 listener = Listener(sock, around.services)
                 around.services.nursery.start_soon(listener.run)
-                house = Door(around, sock.getsockname(), listener)
+                house = Door(around, sock.getsockname(), listener, backend)
                 try:
                     yield house
                 finally:
@@ -323,7 +330,62 @@ async def test_the_peer_is_the_one_announced(header: bytes, peer: str) -> None:
         await house.around.services.wait_empty()
         closed = house.around.closed()
         assert (closed["peer"], closed["port"], closed["bytes_from_peer"]) == (peer, 4321, len(b"QUIT\r\n"))
-        assert closed["would_be"] == "hold"
+        assert (closed["would_be"], closed["proxy"]) == ("hold", BALANCER)
+
+
+@pytest.mark.parametrize("introduce", ["proxy-v1", "proxy-v2"])
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        pytest.param(PEER_4, (("192.0.2.25", 4321), ("192.0.2.1", 25)), id="v1"),
+        pytest.param(PEER_6, (("2001:db8::9", 4321), ("2001:db8::1", 25)), id="v1 IPv6"),
+        pytest.param(PEER_BINARY, (("192.0.2.25", 4321), ("192.0.2.1", 25)), id="v2"),
+        pytest.param(
+            proxy_v2_header(("2001:db8::9", 4321), ("2001:db8::1", 25)),
+            (("2001:db8::9", 4321), ("2001:db8::1", 25)),
+            id="v2 IPv6",
+        ),
+        pytest.param(NOBODY[0], None, id="health check"),
+    ],
+)
+@pytest.mark.parametrize("slowed", [False, True], ids=["clean", "slowed"])
+async def test_the_backend_hears_where_the_peer_has_connected_to(
+    header: bytes, told: tuple[End, End] | None, introduce: str, slowed: bool, autojump_clock: MockClock
+) -> None:
+    """The address that the load balancer named; without one, and for a health check, our own."""
+    variables = BEHIND | {
+        "BACKEND_INTRODUCE": introduce,
+        "DENY": "192.0.2.25 2001:db8::9" if slowed else "none",
+    }
+    variables |= {"EXEMPT_RCPT": "you"}  # the hostile may write to them
+    async with door(variables=variables, proxied=True) as house:
+        stream = await house.arrive(BALANCER)
+        await stream.send_all(header)
+        lines = (b"EHLO x.example", b"MAIL FROM:<>", b"RCPT TO:<you@there.example>", b"QUIT")
+        await stream.send_all(b"\r\n".join(lines) + b"\r\n")
+        heard = b""
+        while more := await stream.receive_some():
+            heard += more
+        assert heard.endswith(b"221 2.0.0 Bye\r\n")
+        here = (BALANCER, stream.socket.getsockname()[1]), house.address
+        make = proxy_v1_header if introduce == "proxy-v1" else proxy_v2_header
+        said = make(*(told or here)).removesuffix(b"\r\n")
+        assert house.backend.connections[-1].proxy_header == said
+
+
+async def test_seconds_count_from_the_connection(autojump_clock: MockClock) -> None:
+    """A banner is late by what its budget allows, the wait for the header included."""
+    variables = BEHIND | {"DNSBL_ZONES": "bl.example*3", "PACE_BANNER": "20s"}
+    async with door(variables=variables, resolver=FakeResolver(LISTED | ZONE_TESTS)) as house:
+        began = trio.current_time()
+        stream = await house.arrive(BALANCER)
+        await trio.sleep(4)
+        await stream.send_all(PEER_4)
+        heard = b""
+        while not heard.endswith(b"\r\n"):
+            heard += await stream.receive_some()
+        assert heard == b"220 mx.example ESMTP\r\n"
+        assert 19 < trio.current_time() - began <= 20
 
 
 async def test_a_header_in_single_bytes() -> None:

@@ -25,7 +25,7 @@ NO_MODULE: Final = {
     "test_mirror": "this file",
     "test_rfc7208": "the SPF test suite, through signals/spf.py and beside pyspf itself",
     "test_house": "about the whole repository",
-    "test_zoo": "honest clients against the whole path; they are tests/support/zoo.py",
+    "test_zoo": "honest clients (bench/clients.py) against the whole path",
 }
 OTHER_ROOMS: Final = {
     "e2e": "real servers and clients around the whole program",

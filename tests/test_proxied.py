@@ -117,7 +117,29 @@ UNSOUND = [
 @pytest.mark.parametrize("behind", [b"", b"EHLO x\r\n"], ids=["alone", "and more"])
 def test_sound(data: bytes, peer: str | None, behind: bytes) -> None:
     """The peer it names, and exactly the octets that are its own."""
-    assert read(data + behind) == Header(len(data), (ip_address(peer), 4711) if peer else None)
+    header = read(data + behind)
+    assert isinstance(header, Header)
+    assert (header.size, header.peer) == (len(data), (ip_address(peer), 4711) if peer else None)
+
+
+@pytest.mark.parametrize(
+    ("data", "destination"),
+    [
+        (b"PROXY TCP4 192.0.2.9 198.51.100.1 4711 25\r\n", "198.51.100.1"),
+        (b"PROXY TCP6 2001:db8::9 2001:DB8::1 4711 25\r\n", "2001:db8::1"),
+        (b"PROXY TCP6 2001:db8::9 ::ffff:198.51.100.1 4711 25\r\n", "198.51.100.1"),
+        (binary(V4 + extension(2, b"mx.example")), "198.51.100.1"),
+        (binary(V6, family=0x21), "2001:db8::1"),
+        (b"PROXY UNKNOWN\r\n", None),
+        (binary(V4, command=0x20), None),
+        (binary(b"", family=0), None),
+    ],
+)
+def test_where_the_peer_has_connected_to(data: bytes, destination: str | None) -> None:
+    """Address and port of the load balancer, which the backend is told in turn; a health check has none."""
+    header = read(data)
+    assert isinstance(header, Header)
+    assert header.destination == ((ip_address(destination), 25) if destination else None)
 
 
 @pytest.mark.parametrize("data", UNSOUND)
@@ -161,4 +183,4 @@ def test_ours_are_sound(source: tuple[Address, int], destination: tuple[Address,
     """What we write to a backend reads back as the peer, in either version, families mixed or not."""
     for write in (proxy_v1_header, proxy_v2_header):
         header = write((str(source[0]), source[1]), (str(destination[0]), destination[1]))
-        assert read(header) == Header(len(header), source)
+        assert read(header) == Header(len(header), source, destination)

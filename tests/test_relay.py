@@ -13,17 +13,26 @@ from tarpit.drip import Wheel
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent
 from tarpit.poller import Poller
 from tarpit.relay import COMMANDS, Relay
+from tarpit.smtp.commands import Rcpt, parse
 from tarpit.smtp.content import END
-from tarpit.smtp.dialogue import Dialogue
+from tarpit.smtp.dialogue import Dialogue, Heard
 from tarpit.smtp.guard import Guard
 from tarpit.smtp.observer import Observer
+from tarpit.smtp.replies import Reply
+from tarpit.smtp.states import State
 from tests.support.wires import TIME_OUTS, Far, running, voice_on, wire_pair
 
 CONTENT = b"Subject: x\r\n\r\n..dots\r\n\xff\0 eight bits\r\n.\r\n"
 
 
 @asynccontextmanager
-async def relay(guard: Callable[[], Guard] = Guard) -> AsyncIterator[tuple[Relay, Far, Far]]:
+async def relay(
+    guard: Callable[[], Guard] = Guard,
+    *,
+    parts: Callable[[Heard], bool] = lambda _: False,
+    elsewhere: Callable[[Rcpt], Reply | None] = lambda _: None,
+    once: bool = False,
+) -> AsyncIterator[tuple[Relay, Far, Far]]:
     """Yield a relay, its peer and its backend."""
     poller, wheel, dialogue = Poller(), Wheel(), Dialogue()
     async with (
@@ -32,7 +41,17 @@ async def relay(guard: Callable[[], Guard] = Guard) -> AsyncIterator[tuple[Relay
         wire_pair(poller, backend=True) as (wire, backend),
     ):
         voice = voice_on(near, dialogue, wheel)
-        yield Relay(voice, wire, Observer(dialogue), TIME_OUTS, guard=guard), peer, backend
+        joined = Relay(
+            voice,
+            wire,
+            Observer(dialogue),
+            TIME_OUTS,
+            guard=guard,
+            parts=parts,
+            elsewhere=elsewhere,
+            once=once,
+        )
+        yield joined, peer, backend
 
 
 async def begin(peer: Far, backend: Far, *steps: tuple[bytes, bytes]) -> None:
@@ -64,6 +83,65 @@ async def test_a_message_goes_through_unchanged(autojump_clock: MockClock) -> No
         await backend.say(b"250 2.0.0 queued\r\n")
         assert await peer.hear() == b"250 2.0.0 queued\r\n"
         await begin(peer, backend, (b"QUIT\r\n", b"221 2.0.0 Bye\r\n"))
+
+
+async def test_what_is_not_for_this_backend_is_returned(autojump_clock: MockClock) -> None:
+    """The backend does not see it, and the peer has no answer yet."""
+    async with relay(parts=lambda heard: isinstance(heard, Rcpt)) as (joined, peer, backend):
+        async with trio.open_nursery() as nursery:
+
+            async def other_side() -> None:
+                await begin(peer, backend, *TO_DATA[:2])
+                await peer.say(TO_DATA[2][0])
+
+            nursery.start_soon(other_side)
+            heard = await joined.run()
+        assert isinstance(heard, Rcpt)
+        assert heard.line == b"RCPT TO:<c@d.example>"
+
+
+async def test_a_recipient_for_another_is_answered_here(autojump_clock: MockClock) -> None:
+    """It is refused in between; the transaction goes on without it."""
+
+    def elsewhere(rcpt: Rcpt) -> Reply | None:
+        return Reply.of(452, "4.5.3 later") if str(rcpt.path) == "x@y.example" else None
+
+    async with relay(elsewhere=elsewhere) as (joined, peer, backend), trio.open_nursery() as nursery:
+        nursery.start_soon(joined.run)
+        await begin(peer, backend, *TO_DATA[:3])
+        assert await peer.ask(b"RCPT TO:<x@y.example>") == b"452 4.5.3 later\r\n"
+        await begin(peer, backend, TO_DATA[3])
+        await peer.say(CONTENT)
+        assert await backend.hear(b"\r\n.\r\n") == CONTENT
+        await backend.say(b"250 2.0.0 queued\r\n")
+        assert await peer.hear() == b"250 2.0.0 queued\r\n"
+        await begin(peer, backend, (b"QUIT\r\n", b"221 2.0.0 Bye\r\n"))
+
+
+@pytest.mark.parametrize("end", [b"RSET\r\n", b"DATA\r\n"])
+async def test_for_one_transaction(autojump_clock: MockClock, end: bytes) -> None:
+    """What begins with a command that was heard elsewhere ends with its transaction."""
+    async with relay(once=True) as (joined, peer, backend):
+        dialogue = joined._dialogue
+        for line, _ in TO_DATA[:2]:
+            dialogue.settle(parse(line.removesuffix(b"\r\n")), 250)
+
+        async def other_side() -> None:
+            assert await backend.hear() == TO_DATA[2][0]
+            await backend.say(TO_DATA[2][1])
+            assert await peer.hear() == TO_DATA[2][1]
+            if end == b"RSET\r\n":
+                await begin(peer, backend, (end, b"250 2.0.0 Ok\r\n"))
+                return
+            await begin(peer, backend, TO_DATA[3])
+            await peer.say(CONTENT)
+            await backend.hear(b"\r\n.\r\n")
+            await backend.say(b"250 2.0.0 queued\r\n")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other_side)
+            assert await joined.run(parse(TO_DATA[2][0].removesuffix(b"\r\n"))) is None
+        assert dialogue.state is State.READY
 
 
 async def test_what_is_malformed_stays_here(autojump_clock: MockClock) -> None:

@@ -53,6 +53,15 @@ def test_what_was_agreed_on_is_told(ends: Ends) -> None:
     assert ends.ours.suite == agreed[0]
 
 
+def test_what_was_agreed_on_is_told_of_a_broken_session_too(ends: Ends) -> None:
+    """OpenSSL forgets the version once a session has broken off; whoever tells of the session asks then."""
+    version, suite = ends.ours.version(), ends.ours.suite
+    ends.theirs.shutdown(socket.SHUT_RDWR)  # no close_notify, as OpenSMTPD and many others end
+    with pytest.raises(ssl.SSLEOFError):
+        ends.ours.recv(1)
+    assert (ends.ours.version(), ends.ours.suite) == (version, suite)
+
+
 def test_a_read_goes_on_until_nothing_is_left(ends: Ends) -> None:
     """Several records are one read, and `more` says that epoll must be asked before the next."""
     for word in (b"one ", b"two ", b"three"):

@@ -161,6 +161,17 @@ def test_nothing_follows_from_a_fault() -> None:
         ({"BACKENDS": "mx:25;tls=require"}, "TARPIT_BACKEND_TLS: mx:25: require is TLS of ours"),
         ({"TLS": "terminate"}, "TARPIT_TLS: terminate needs TARPIT_TLS_CERT and TARPIT_TLS_KEY"),
         ({"TLS_CERT": "/c"}, "TARPIT_TLS_CERT: goes together with TARPIT_TLS_KEY"),
+        ({"TLS": "pass", "ROUTES": "a.example=mx:25"}, "TARPIT_TLS: pass hides recipients"),
+        ({"ROUTES": "a.example=mx:25 *=refuse"}, "TARPIT_ROUTES: *=refuse needs TARPIT_BACKENDS"),
+        (
+            {"ROUTES": "a.example=mx:25 b.example=mx:25*2"},
+            "TARPIT_ROUTES: mx:25 has different options in two places",
+        ),
+        (
+            {"LISTEN": "127.0.0.1:25", "ROUTES": "a.example=127.0.0.1:25"},
+            "TARPIT_LISTEN: 127.0.0.1:25 is our",
+        ),
+        ({"ROUTES": "a.example=mx:25;max=3", "BACKEND_CHECKS": "4"}, "TARPIT_BACKEND_CHECKS: is more than"),
     ],
 )
 def test_contradictions(variables: dict[str, str], fault: str) -> None:
@@ -176,6 +187,10 @@ def test_contradictions(variables: dict[str, str], fault: str) -> None:
         ({"TLS_CERT": "/c", "TLS_KEY": "/k"}, "terminate"),
         ({"TLS": "pass", "TLS_CERT": "/c", "TLS_KEY": "/k"}, "pass"),
         ({"TLS": "off"}, "off"),
+        ({"ROUTES": "a.example=mx:25"}, "off"),
+        ({"ROUTES": "a.example=127.0.0.1:10025"}, "pass"),
+        ({"ROUTES": "a.example=127.0.0.1:10025 b.example=refuse"}, "off"),
+        ({"ROUTES": "a.example=mx:25 *=mx:25"}, "pass"),
     ],
 )
 def test_who_ends_tls(variables: dict[str, str], mode: str) -> None:
@@ -192,21 +207,10 @@ def test_a_pinned_authority_without_use() -> None:
     assert not load(variables | {"TARPIT_BACKEND_TLS": "require"}).warnings()
 
 
-@pytest.mark.parametrize(
-    "variables",
-    [
-        {"ROUTES": "example.org=mx:25"},
-    ],
-)
-def test_not_yet(variables: dict[str, str]) -> None:
-    """What cannot be done yet, and would weaken what was asked for if left out, stops the start."""
-    assert all("is not in this version yet" in fault for fault in faults_of(**variables))
-
-
 def test_pending() -> None:
     """What cannot be done yet and is harmless is told by name; the default's own value is no wish."""
-    settings = loaded(WORKERS="2", STORE="memory:", RATE_PEER="60/m", STATE_DIR="/var/lib/tarpit")
-    assert settings.pending() == ("TARPIT_WORKERS", "TARPIT_STORE")
+    settings = loaded(STORE="memory:", RATE_PEER="60/m", STATE_DIR="/var/lib/tarpit")
+    assert settings.pending() == ("TARPIT_STORE",)
 
 
 def test_backends_follow() -> None:
@@ -219,6 +223,32 @@ def test_backends_follow() -> None:
         BackendAddress("b", 25, 2, 5, Introduce.OFF),
     )
     assert settings.backend_checks == 1  # a tenth of the smallest cap, at least one
+
+
+def test_routes_follow() -> None:
+    """So do the backends of routes; all of them count where room is worked out."""
+    settings = loaded(BACKEND_MAX="30", ROUTES="a.example=mx:25;max=7 b.example=mx2:25")
+    (a,), (b,) = (route.backends for route in settings.routes)
+    assert (a.max, b.max) == (7, 30)
+    assert [backend.max for backend in settings.all_backends] == [30, 7, 30]
+    assert settings.backend_checks == 1
+
+
+def test_routes_for_all_leave_nothing_to_the_others() -> None:
+    """TARPIT_BACKENDS beside `*=...` is odd."""
+    settings = loaded(BACKENDS="a:25", ROUTES="*=b:25")
+    assert [fault.name for fault in settings.warnings()] == ["TARPIT_BACKENDS"]
+    assert [backend.name for backend in settings.all_backends] == ["b:25"]
+
+
+def test_a_fault_in_a_file_names_it(tmp_path: Path) -> None:
+    """The file, and the line as an editor counts it."""
+    file = tmp_path / "routes"
+    file.write_text("\n# ours\na.example=mx:25\nb.example\n")
+    with pytest.raises(SettingsError) as told:
+        load({"TARPIT_ROUTES_FILE": str(file)})
+    (fault,) = told.value.faults
+    assert str(fault).startswith(f"TARPIT_ROUTES: {file}: line 4: 'b.example' is not a route")
 
 
 def test_default_backend_follows() -> None:

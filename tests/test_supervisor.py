@@ -1,70 +1,50 @@
-"""The process around the worker: its sockets, and its end by signal."""
+"""The process around the workers: what it decides by itself. All of it at work: tests/e2e/test_workers.py."""
 
-import os
-import signal
 import socket
-import threading
 
 import pytest
+from structlog.testing import LogCapture
 
-from tarpit import supervisor
-from tarpit.errors import SettingsError
-from tests.support.peer import Peer
+from tarpit import steering, supervisor
+from tarpit.listeners import Door, open_doors
+from tests.support.servers import free_port
 from tests.support.wires import NOBODY, captured, load
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def test_each_address_is_listened_on() -> None:
-    """Every address of TARPIT_LISTEN has its socket."""
-    settings = load(LISTEN=f"127.0.0.1:{free_port()},[::1]:{free_port()}", BACKENDS=NOBODY)
-    opened = supervisor.open_listeners(settings)
-    assert [sock.getsockname()[:2] for sock in opened] == list(settings.listen)
-    for sock in opened:
-        sock.close()
-
-
-def test_an_address_in_use_is_a_fault() -> None:
-    """What cannot be listened on is named, all at once, and nothing stays open."""
-    port = free_port()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        used = taken.getsockname()[1]
-        settings = load(LISTEN=f"127.0.0.1:{port},127.0.0.1:{used}", BACKENDS=NOBODY)
-        with pytest.raises(SettingsError, match=f"TARPIT_LISTEN: cannot listen on 127.0.0.1:{used}"):
-            supervisor.open_listeners(settings)
-    with socket.create_server(("127.0.0.1", port)):
-        pass
-
-
-def test_term_ends_it_in_order() -> None:
-    """It serves until TERM, then returns 0; a backend that is down is a 421 until then."""
-    port = free_port()
+def spread(door: Door, **variables: str) -> LogCapture:
+    """Have peers divided between two workers at *door*; return the events."""
     log, capture = captured()
-    heard = []
+    supervisor.spread(door, load(BACKENDS=NOBODY, WORKERS="2", **variables), log)
+    door.close()
+    return capture
 
-    def visit() -> None:
-        try:
-            with Peer.connect(("127.0.0.1", port), patience=20) as peer:
-                heard.append(peer.hear().reply)
-        finally:
-            os.kill(os.getpid(), signal.SIGTERM)
 
-    def knock() -> None:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            threading.Event().wait(0.05)
-        visit()
+def two_sockets() -> Door:
+    (door,) = open_doors(load(BACKENDS=NOBODY, WORKERS="2", LISTEN=f"127.0.0.1:{free_port()}"), {})
+    return door
 
-    visitor = threading.Thread(target=knock)
-    visitor.start()
-    assert supervisor.run(load(LISTEN=f"127.0.0.1:{port}", BACKENDS=NOBODY, DRAIN="2s"), log) == 0
-    visitor.join()
-    assert heard[0].startswith(b"421 4.3.0 ")
-    names = [entry["event"] for entry in capture.entries]
-    assert (names[0], names[-1]) == ("server.starting", "server.stopped")
+
+def test_peers_are_steered() -> None:
+    """Where each worker has its socket, and peers come themselves."""
+    (event,) = spread(two_sockets()).entries
+    assert (event["event"], event["workers"]) == ("peers.steered", 2)
+
+
+def test_why_they_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a load balancer, with one socket for all, or where the system refuses: the event says which."""
+    (event,) = spread(two_sockets(), PROXY_FROM="192.0.2.0/24").entries
+    assert event["event"] == "peers.scattered"
+    assert "TARPIT_PROXY_FROM" in event["reason"]
+    (event,) = spread(Door((socket.create_server(("127.0.0.1", 0)),))).entries
+    assert "systemd" in event["reason"]
+    monkeypatch.setattr(steering, "SO_ATTACH_REUSEPORT_CBPF", 9999)
+    (event,) = spread(two_sockets()).entries
+    assert "SO_ATTACH_REUSEPORT_CBPF" in event["reason"]
+
+
+def test_what_has_changed() -> None:
+    """Settings are compared variable by variable."""
+    one = load(BACKENDS=NOBODY, PACE_BYTE="1s")
+    assert supervisor.differing(one, load(BACKENDS=NOBODY)) == []
+    other = load(BACKENDS=NOBODY, PACE_BYTE="2s", DENY="192.0.2.0/24")
+    assert supervisor.differing(one, other) == ["deny", "pace_byte"]

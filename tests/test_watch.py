@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import trio
 from structlog.typing import EventDict
 from trio.testing import MockClock
@@ -11,7 +12,7 @@ from trio.testing import MockClock
 from tarpit.backend.places import AGAIN, Places
 from tarpit.bell import Bell
 from tarpit.watch import check_backend, read_lists_again, watch_backends, watch_lists
-from tests.support.backend import Does, FakeBackend, fake_backend
+from tests.support.backend import Answer, Does, FakeBackend, fake_backend
 from tests.support.dns_zone import FakeResolver
 from tests.support.wires import Surroundings, load, stage
 
@@ -25,7 +26,7 @@ async def scene(**variables: str) -> AsyncIterator[tuple[Surroundings, FakeBacke
             yield around, backend
 
 
-def told(around: Surroundings, event: str) -> list[object]:
+def told(around: Surroundings, event: str) -> list[EventDict]:
     """Return the events of one name."""
     return [entry for entry in around.events.entries if entry["event"] == event]
 
@@ -58,6 +59,34 @@ async def test_a_backend_that_comes_back_is_tested_again(autojump_clock: MockClo
         assert backend.open_relay
     assert len(told(around, "backend.relay-tested")) == 2
     assert len(told(around, "backend.probed")) == 3
+
+
+@pytest.mark.parametrize("lost", [Does.CLOSE, Does.RESET, b"junk\r\n"], ids=str)
+async def test_a_relay_test_that_is_cut_short(lost: Answer, autojump_clock: MockClock) -> None:
+    """ID-09: nothing is known where the connection is lost: no mail goes there, and it is tried again."""
+    async with scene(RELAY_TEST="refuse", HEALTH_EVERY="1h") as (around, fake):
+        fake.answers["RCPT"] = lost
+        (backend,) = around.services.pool.backends
+        await check_backend(around.services, backend, starting=True)
+        assert (backend.up, backend.usable, backend.open_relay) == (True, False, False)
+        around.services.nursery.start_soon(watch_backends, around.services)
+        await trio.sleep(10)
+        assert not backend.usable
+        fake.answers["RCPT"] = b"554 5.7.1 no relaying\r\n"
+        assert await becomes_true(lambda: backend.usable) < 2
+        count = len(fake.connections)
+        await trio.sleep(600)
+        assert len(fake.connections) == count
+    assert {event["result"] for event in told(around, "backend.relay-tested")} == {"unknown", "passed"}
+
+
+async def test_a_relay_test_that_is_put_off(autojump_clock: MockClock) -> None:
+    """ID-09: a 4xx that says nothing of relaying is an answer: such a backend is used."""
+    async with scene(RELAY_TEST="refuse", HEALTH_EVERY="1h") as (around, fake):
+        fake.answers["RCPT"] = b"451 4.3.0 not now\r\n"
+        (backend,) = around.services.pool.backends
+        await check_backend(around.services, backend, starting=True)
+        assert backend.usable
 
 
 async def test_a_probe_can_be_wanted_before_its_time(autojump_clock: MockClock) -> None:

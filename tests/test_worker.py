@@ -65,7 +65,7 @@ async def test_a_clean_session_is_unchanged() -> None:
         assert bytes(backend.connections[1].received) == said
     names = [cast("str", entry["event"]) for entry in capture.entries]
     assert names.count("session.closed") == 1
-    assert names[-1] == "server.stopped"
+    assert names[-1] == "worker.stopped"
 
 
 async def test_a_full_house_says_so() -> None:
@@ -84,7 +84,7 @@ async def test_stopping_tells_idle_peers() -> None:
         assert (await idle.receive_some()).startswith(b"220 ")
         orders.stop.set()
         assert (await idle.receive_some()).startswith(b"421 4.3.2 ")
-    (stopped,) = [entry for entry in capture.entries if entry["event"] == "server.stopped"]
+    (stopped,) = [entry for entry in capture.entries if entry["event"] == "worker.stopped"]
     assert stopped["cut"] == 0
 
 

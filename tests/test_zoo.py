@@ -12,12 +12,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from bench.clients import SLIMTA, ZOO, Client, Kind, Limit, Step
 from tarpit.backend.health import probe
 from tarpit.session import Session
 from tests.support.backend import FakeBackend, fake_backend
 from tests.support.dns_zone import FakeResolver, found
 from tests.support.wires import load, stage, wire_pair
-from tests.support.zoo import CONTENT, SLIMTA, ZOO, Client, Kind, Limit, Outcome, Step, deliver
+from tests.support.zoo import CONTENT, Outcome, deliver
 
 # The worst of suspects, and look-ups that take all the time they may have.
 DEFAULTS: Final = {

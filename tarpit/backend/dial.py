@@ -10,7 +10,7 @@ introduction consists of is `introduce`.
 import contextlib
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +29,8 @@ from tarpit.wire import Wire
 
 PROXY_HEADERS: Final = {"proxy-v1": proxy_v1_header, "proxy-v2": proxy_v2_header}
 
+Reach = Callable[[Poller, Place, float], Awaitable[Wire]]
+
 
 @dataclass(frozen=True, slots=True)
 class Dialling:
@@ -40,6 +42,7 @@ class Dialling:
     reply: float
     handshakes: Handshakes | None = None  # both or neither: without them there is no TLS to a backend
     trust: Trust | None = None
+    reach: Reach | None = None  # how a place is connected to, if not by a socket
 
 
 class NoTls(BackendUnavailable):
@@ -138,11 +141,12 @@ async def dial(poller: Poller, places: Places, dialling: Dialling) -> Line:
     if not places.places:
         await places.look_up()  # nobody has done so yet: afterwards it is done beside the sessions
     lost = BackendUnavailable(f"{places.host} is not known: {places.trouble}")
+    reach = dialling.reach or _connected
     until, left = trio.current_time() + dialling.connect, places.in_turn()
     while left:
         place, now = left.pop(0), trio.current_time()
         try:
-            return Line(await _connected(poller, place, now + (until - now) / (len(left) + 1)), dialling)
+            return Line(await reach(poller, place, now + (until - now) / (len(left) + 1)), dialling)
         except BackendUnavailable as failed:
             places.failed(place)
             lost = failed
@@ -198,6 +202,7 @@ async def greet(
         with _named():
             for command in commands:
                 line.banner = _accepted(await line.ask(command), "XCLIENT").raw
+    line.check_silent()  # whoever reads on does not see what has been read here
 
 
 @contextlib.contextmanager

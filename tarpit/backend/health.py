@@ -49,10 +49,11 @@ class Relays(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RelayAnswer:
-    """The result, and the reply it was read from."""
+    """The result, and the reply it was read from, or why there was none."""
 
     result: Relays
     reply: str
+    answered: bool = True  # an answer that says nothing is one, a connection that is lost is none
 
 
 async def probe(pool: Pool, backend: Backend) -> str:
@@ -81,7 +82,7 @@ async def test_relay(pool: Pool, backend: Backend, recipient: str) -> RelayAnswe
         async with _stranger(pool, backend) as line:
             return await _try(line, recipient)
     except BackendUnavailable as unavailable:
-        return RelayAnswer(Relays.UNKNOWN, str(unavailable))
+        return RelayAnswer(Relays.UNKNOWN, str(unavailable), answered=False)
 
 
 async def exposure(pool: Pool, backend: Backend) -> frozenset[bytes]:

@@ -4,6 +4,9 @@ A slot is taken before dialling and given back when the connection is closed. Wh
 its turn, at most `queue` seconds, and then hears 421 or 451; where no backend is up it hears so at once. A
 backend that cannot be reached is noted for it, and the next one is tried before the peer hears of it.
 
+There is one pool, whatever TARPIT_ROUTES says: a group (`routes`) is only a choice of its backends. So one
+that is in several groups has one cap, one queue, and is up or down for all of them.
+
 A connection is always fresh: rejected was a stock of used ones that are cleaned with RSET (Postfix looks up
 the right to XCLIENT again after the first, and counts errors over all of a connection).
 
@@ -19,6 +22,7 @@ from tarpit.backend.balance import balancer
 from tarpit.backend.dial import Dialling, Line, NoTls, Unwelcome, dial, greet
 from tarpit.backend.idle import Sitter
 from tarpit.backend.introduce import Introduction
+from tarpit.backend.routes import Group
 from tarpit.backend.server import Backend
 from tarpit.backend.slots import Purpose, Queue
 from tarpit.caps import keys_of
@@ -89,7 +93,7 @@ class Loan:
 
 
 class Pool:
-    """All backends of this server. *tell* is called with each that has gone up or down."""
+    """All backends of this server, each once. *tell* is called with each that has gone up or down."""
 
     def __init__(
         self,
@@ -108,6 +112,7 @@ class Pool:
         self.backends = tuple(
             Backend(address, checks=checks, rise=rise, fall=fall, tell=tell) for address in backends
         )
+        self._by_name = {backend.name: backend for backend in self.backends}
         self.poller = poller
         self.dialling = dialling
         self.queue = Queue(balancer(balance))
@@ -116,9 +121,17 @@ class Pool:
 
     @property
     def keywords(self) -> tuple[bytes, ...]:
-        """The EHLO keywords that every usable backend showed; none before a probe succeeded."""
-        shown = [backend.keywords for backend in self.backends if backend.up and backend.usable]
-        return common(shown, largest=self._largest)
+        """The EHLO keywords that a suspect may be shown: those of every usable backend, and our own SIZE."""
+        return self.shown(largest=self._largest)
+
+    def shown(self, *, largest: int | None = None) -> tuple[bytes, ...]:
+        """Return the EHLO keywords that every usable backend showed; none before a probe succeeded."""
+        showed = [backend.keywords for backend in self.backends if backend.up and backend.usable]
+        return common(showed, largest=largest)
+
+    def check_alive(self) -> None:
+        """Raise `BackendUnavailable` where no backend may be used, or is up: nobody need wait to hear so."""
+        self._candidates(None, None)
 
     async def end_idle(self) -> None:
         """End joined sessions that are silent for too long while others wait for their slots. For ever."""
@@ -126,7 +139,11 @@ class Pool:
 
     @asynccontextmanager
     async def joined(
-        self, introduction: Introduction, *, ours: tuple[str, int], purpose: Purpose = Purpose.JOIN
+        self,
+        introduction: Introduction,
+        *,
+        ours: tuple[str, int],
+        purpose: Purpose = Purpose.JOIN,
     ) -> AsyncIterator[Loan]:
         """Yield a fresh, introduced connection; it is closed afterwards. Raises as `borrow` does."""
         loan = await self.borrow(introduction, ours=ours, purpose=purpose)
@@ -141,9 +158,10 @@ class Pool:
         *,
         ours: tuple[str, int],
         purpose: Purpose,
+        group: Group | None = None,
         avoid: Backend | None = None,
     ) -> Loan:
-        """Return a fresh, introduced connection, not to the backend *avoid* if there is another.
+        """Return a fresh, introduced connection to a backend of *group*, not to *avoid* if there is another.
 
         One that cannot be used is passed over, as long as there is another. Raises `NoSlot` when none came
         free in time, `Unreached` when none that is up can be used, and a plain `BackendUnavailable` when none
@@ -151,7 +169,7 @@ class Pool:
         """
         network = keys_of(str(introduction.address))[1]
         until = trio.current_time() + self._patience
-        candidates, failed = self._candidates(avoid), [avoid]
+        candidates, failed = self._candidates(group, avoid), [avoid]
         while True:
             backend = await self._slot(candidates, purpose, network, until)
             began = trio.current_time()
@@ -161,7 +179,7 @@ class Pool:
                 self._lost(backend, lost)
                 self.queue.give_back(backend.slots, purpose, network)
                 failed.append(backend)
-                candidates = self._others(failed)
+                candidates = self._others(group, failed)
                 if not candidates:
                     raise Unreached(backend, str(lost)) from None
             except BaseException:
@@ -182,8 +200,15 @@ class Pool:
             raise NoSlot("all its connections are in use (TARPIT_BACKEND_MAX)")
         return next(backend for backend in candidates if backend.slots is slots)
 
-    def _candidates(self, avoid: Backend | None) -> Sequence[Backend]:
-        usable = [backend for backend in self.backends if backend.usable]
+    def members(self, group: Group | None) -> Sequence[Backend]:
+        """Return the backends of *group*, in its order; all there are, if there are no groups."""
+        return self.backends if group is None else [self._by_name[name] for name in group.names]
+
+    def _candidates(self, group: Group | None, avoid: Backend | None) -> Sequence[Backend]:
+        members = self.members(group)
+        usable = [backend for backend in members if backend.usable]
+        if not usable and any(backend.slots.drained for backend in members):
+            raise BackendUnavailable("drained (tarpit backend enable)")
         if not usable:
             raise BackendUnavailable("relays for everybody, or was not tested yet (TARPIT_RELAY_TEST)")
         alive = [backend for backend in usable if backend.up is not False]
@@ -191,10 +216,10 @@ class Pool:
             raise BackendUnavailable(f"no backend is up: {usable[0].marks.reason}")
         return [backend for backend in alive if backend is not avoid] or alive
 
-    def _others(self, failed: Collection[Backend | None]) -> Sequence[Backend]:
+    def _others(self, group: Group | None, failed: Collection[Backend | None]) -> Sequence[Backend]:
         return [
             backend
-            for backend in self.backends
+            for backend in self.members(group)
             if backend.usable and backend.up is not False and backend not in failed
         ]
 

@@ -10,7 +10,7 @@ import trio
 
 from tarpit.backend.marks import Marks
 from tarpit.backend.places import Places
-from tarpit.backend.slots import Slots
+from tarpit.backend.slots import Purpose, Slots
 from tarpit.bell import Bell
 from tarpit.destinations import BackendAddress
 
@@ -21,12 +21,35 @@ class BackendState:
 
     name: str
     up: bool | None  # None: not probed yet
-    usable: bool  # may get mail: no open relay, and tested for that
+    usable: bool  # may get mail: no open relay, tested for that, and not drained
     reason: str  # of its last failure, if it is down or in doubt
     since: float  # seconds for which it has been up or down
     taken: int
     cap: int
     weight: float  # less than its own while it has only just come back
+    drained: bool = False  # the operator has taken it out
+
+
+class Drainable(Slots):
+    """Slots of which none is given to mail any more once they are *drained*; probes go on.
+
+    Those who wait were waiting before that, perhaps for another backend as well, and go on waiting.
+    """
+
+    __slots__ = ("drained",)
+
+    def __init__(self, address: BackendAddress, *, share: int | None = None) -> None:
+        super().__init__(address, share=share)
+        self.drained = False
+
+    def free_for(self, purpose: Purpose) -> bool:
+        """Whether one more may be taken."""
+        return super().free_for(purpose) and not (self.drained and purpose is not Purpose.PROBE)
+
+    @property
+    def wanted(self) -> int:
+        """How many wait for mail's sake who would have one if it were free."""
+        return 0 if self.drained else super().wanted
 
 
 class Backend:
@@ -43,7 +66,7 @@ class Backend:
     ) -> None:
         self.address = address
         self.name = address.name
-        self.slots = Slots(address, share=checks)
+        self.slots = Drainable(address, share=checks)
         self.places = Places(address.host, address.port)
         self.probe_wanted = Bell()
         self.probe_seconds = 0.0  # from dialling to the end of its EHLO reply, the last time
@@ -53,6 +76,7 @@ class Backend:
         self.plain_because = ""  # why the last connection had no TLS, where it was wanted (`may`)
         self.plain_told = ""  # what of that has been told
         self.exposed = False  # it would believe what a peer says of its address inside TLS that we pass on
+        self.relay_told = ""  # of relay tests that came to nothing, the last that was told
         self.untested = False  # the relay test is still to come: not used before
         self.marks = Marks(rise=rise, fall=fall, changed=self._changed)
         self._tell = tell
@@ -65,7 +89,7 @@ class Backend:
     @property
     def usable(self) -> bool:
         """Whether mail may go there, up or not."""
-        return not (self.open_relay or self.exposed or self.untested)
+        return not (self.open_relay or self.exposed or self.untested or self.slots.drained)
 
     @property
     def busy(self) -> float:
@@ -78,7 +102,15 @@ class Backend:
         marks, slots = self.marks, self.slots
         since = trio.current_time() - marks.since
         return BackendState(
-            self.name, marks.up, self.usable, marks.reason, since, slots.taken, slots.cap, slots.weight
+            self.name,
+            marks.up,
+            self.usable,
+            marks.reason,
+            since,
+            slots.taken,
+            slots.cap,
+            slots.weight,
+            slots.drained,
         )
 
     def _changed(self) -> None:

@@ -16,7 +16,7 @@ quarter as a limit that nothing lifts: a sender that is alone would get less the
 Which backends may be used at all, and the connections themselves, are `pool`; which of several, `balance`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
@@ -47,11 +47,23 @@ IN_A_ROW: Final = 4  # clean peers that are served while a hand-over waits
 class Slots:
     """One backend's connections."""
 
-    __slots__ = ("_held", "_networks", "_shares", "_weight", "back", "cap", "idlers", "name", "waiting")
+    __slots__ = (
+        "_held",
+        "_networks",
+        "_shares",
+        "_weight",
+        "back",
+        "cap",
+        "elsewhere",
+        "idlers",
+        "name",
+        "waiting",
+    )
 
     def __init__(self, address: BackendAddress, *, share: int | None = None) -> None:
         self.name = address.name
         self.cap = address.max
+        self.elsewhere: Callable[[], int] = int  # held by a process that we follow, and that is about to end
         self.back: float | None = None  # when it came back; None: it was never away
         self.idlers = Idlers()
         self.waiting = dict.fromkeys(Purpose, 0)  # who would take one, here or elsewhere
@@ -83,7 +95,7 @@ class Slots:
 
     def free_for(self, purpose: Purpose) -> bool:
         """Whether one more may be taken."""
-        return self.taken < self.cap and self.shared_with(purpose)
+        return self.taken + self.elsewhere() < self.cap and self.shared_with(purpose)
 
     def shared_with(self, purpose: Purpose) -> bool:
         """Whether *purpose* has less than its share, if it has one."""

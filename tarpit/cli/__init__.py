@@ -7,7 +7,7 @@ from typing import Final
 
 import typer
 
-from tarpit.cli import check, demo, explain, run, settings, zone
+from tarpit.cli import backend, check, demo, explain, mode, network, run, settings, status, tune, zone
 from tarpit.cli.options import telling_faults
 
 __all__ = ["app"]
@@ -22,4 +22,11 @@ app.command("check")(telling_faults(check.command))
 app.command("settings")(telling_faults(settings.command))
 app.command("explain")(telling_faults(explain.command))
 app.command("demo")(telling_faults(demo.command))
+app.command("status")(telling_faults(status.command))
+app.command("mode")(telling_faults(mode.command))
+app.command("allow")(telling_faults(network.allow))
+app.command("deny")(telling_faults(network.deny))
+app.command("forget")(telling_faults(network.forget))
+app.command("tune")(telling_faults(tune.command))
+app.add_typer(backend.app, name="backend")
 app.add_typer(zone.app, name="zone")

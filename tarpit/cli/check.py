@@ -71,7 +71,7 @@ async def look(settings: Settings) -> list[Check]:
     """Return all checks: first what is here, then what is elsewhere, all of that at once."""
     resolver = Resolver(settings.dns_servers)
     far: list[Callable[[], Awaitable[Check]]] = [
-        partial(look_at_backend, backend, settings) for backend in settings.backends
+        partial(look_at_backend, backend, settings) for backend in settings.all_backends
     ]
     return [
         *look_at_settings(settings),
@@ -119,7 +119,7 @@ def look_at_tls(settings: Settings) -> list[Check]:
             checks += [Check(fault.name, State.FAIL, fault.message) for fault in wrong.faults]
         else:
             checks.append(judge_certificate(certificate, settings.hostname))
-    required = any(backend.tls is BackendTls.REQUIRE for backend in settings.backends)
+    required = any(backend.tls is BackendTls.REQUIRE for backend in settings.all_backends)
     try:
         Trust(settings.backend_ca, required=required)
     except SettingsError as wrong:
@@ -168,13 +168,14 @@ def _unusable_port(what: str, port: int, error: OSError) -> Check:
 
 def look_at_descriptors(settings: Settings) -> Check:
     """Return whether the descriptor limit has room for all sessions and all backends' caps."""
-    limit, caps = descriptor_limit(), sum(backend.max for backend in settings.backends)
-    need = settings.max_sessions + caps + SPARE_DESCRIPTORS
+    caps, spare = sum(backend.max for backend in settings.all_backends), SPARE_DESCRIPTORS * settings.workers
+    limit = descriptor_limit() * settings.workers
+    need = settings.max_sessions + caps + spare
     what = "descriptors"
-    sum_ = f"{settings.max_sessions} sessions + {caps} to backends + {SPARE_DESCRIPTORS}"
+    sum_ = f"{settings.max_sessions} sessions + {caps} to backends + {spare}"
     if need > limit:
         hint = "raise it (LimitNOFILE=, ulimit -n) or lower TARPIT_MAX_SESSIONS"
-        state = State.FAIL if caps + SPARE_DESCRIPTORS >= limit else State.WARN
+        state = State.FAIL if caps + spare >= limit else State.WARN
         return Check(what, state, f"{sum_} is more than the limit of {limit}: {hint}")
     return Check(what, State.OK, f"{sum_} is within the limit of {limit}")
 

@@ -33,12 +33,13 @@ An unknown `TARPIT_` name is a fault, as is a wrong value: all faults are named 
 | host:port | `192.0.2.1:25` `mx.example.org:25` `[::]:25` |
 | network | `192.0.2.0/24` `2001:db8::/32` `192.0.2.1` |
 | backend | `host:port[*weight][;max=N][;introduce=xclient][;tls=require]` |
+| route | `pattern=backend,backend` or `pattern=refuse`; a file of them has many lines, and `#` comments |
 | zone | `zone[=filter][*weight]`, as in postscreen: `zen.example=127.0.0.[2..11]*3` |
 | | `;test=none` behind it: a list without test points; `;ask=helo+mail`: a list of names asked for these |
 | list | values with blanks or commas between; `none` for empty |
 
-† is not in this version yet: the variable is known and checked. Set to anything but the default it stops the
-start where doing without would weaken what was asked for, and is a warning elsewhere.
+† is not in this version yet: the variable is known and checked, and set to anything but the default it is a
+warning.
 """
 
 

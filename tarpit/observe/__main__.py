@@ -1,11 +1,11 @@
-"""`python -m tarpit.observe` prints docs/events.md, made of the functions in `events` and `tls` beside it."""
+"""`python -m tarpit.observe` prints docs/events.md, made of `events` and its further pages."""
 
 import inspect
 import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from tarpit.observe import events, tls
+from tarpit.observe import events, orders, processes, routing, tls
 
 INTRODUCTION = """\
 # Events
@@ -15,6 +15,7 @@ Made by `python -m tarpit.observe`; do not edit.
 Off a terminal every event is one JSON line on the standard output, on a terminal a line of text
 (`TARPIT_LOG_FORMAT`). Each has `time` (ISO 8601, UTC), `level` and `event`, then the fields below. What a
 peer or a backend said is bounded to 100 characters, and all of it but printable ASCII is written as `\\xNN`.
+With several workers (`TARPIT_WORKERS`) each event of one has its number, too, as `worker`.
 """
 
 
@@ -27,7 +28,7 @@ def functions() -> list[Callable[..., None]]:
     """Return the functions that are events, in the order of the files."""
     return [
         function
-        for page in (events, tls)
+        for page in (events, tls, routing, orders, processes)
         for name, function in vars(page).items()
         if inspect.isfunction(function) and function.__module__ == page.__name__ and not name.startswith("_")
     ]

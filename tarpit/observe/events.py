@@ -143,7 +143,7 @@ def backend_relay_tested(
     recipient: Annotated[str, "the foreign recipient (TARPIT_RELAY_TEST_RCPT)"],
     reply: Annotated[str, "what the backend said to it, bounded and escaped"] = "",
 ) -> Info:
-    """The relay test is over. `unknown`: it could not be made, and is made again when it comes up."""
+    """The relay test is over. `unknown`: it said nothing of that; where it broke off it is made again."""
     said = {"result": result, "recipient": safe(recipient), "reply": safe(reply)}
     (log.error if result == "failed" else log.info)("backend.relay-tested", backend=backend, **said)
 
@@ -233,6 +233,7 @@ def session_closed(
     id: Annotated[str, "the session"],  # noqa: A002 - the field's name
     peer: Annotated[str, "address"],
     port: Annotated[int, "port"],
+    proxy: Annotated[str | None, "address of the load balancer that announced it (TARPIT_PROXY_FROM)"] = None,
     host: Annotated[str | None, "forward-confirmed name of the address"] = None,
     helo: Annotated[str | bytes, "HELO name, bounded and escaped"] = "",
     verdict: Annotated[str, "`clean`, `suspect`, `hostile`, or `unscored` where nobody asked"] = "unscored",
@@ -249,12 +250,13 @@ def session_closed(
     ended: Annotated[
         Ended,
         "`quit`: in order; `peer-left`, `peer-silent`; `backend`: lost or not there; `stopped`: with us; "
-        "`refused`: by us; `error`: a bug; `full`: a cap was reached",
+        "`refused`: by a reply, without QUIT; `error`: a bug; `full`: a cap was reached",
     ] = "quit",
     transactions: Annotated[int, "messages begun (MAIL accepted)"] = 0,
     recipients_accepted: Annotated[int, "recipients accepted"] = 0,
     recipients_refused: Annotated[int, "recipients refused"] = 0,
     messages_accepted: Annotated[int, "messages that a backend has acknowledged"] = 0,
+    messages_mended: Annotated[int, "messages with bare newlines that were mended (TARPIT_BARE_NEWLINE)"] = 0,
     reverse_path: Annotated[
         str | bytes | None, "the last one, bounded and escaped; empty: the null sender"
     ] = None,
@@ -274,6 +276,7 @@ def session_closed(
         id=id,
         peer=peer,
         port=port,
+        proxy=proxy,
         host=None if host is None else safe(host),
         helo=safe(helo),
         verdict=verdict,
@@ -292,6 +295,7 @@ def session_closed(
         recipients_accepted=recipients_accepted,
         recipients_refused=recipients_refused,
         messages_accepted=messages_accepted,
+        messages_mended=messages_mended,
         reverse_path=None if reverse_path is None else safe(reverse_path),
         backend=backend,
         backend_reply=safe(backend_reply),

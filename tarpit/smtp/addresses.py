@@ -8,15 +8,21 @@ stand anywhere in a local part (`a..b@`, `a.@`: a large Japanese provider gave o
 and host names may have underscores.
 
 Percent hack (`a%b@c`) and bang path (`b!a@c`) are ordinary local parts: only the backend knows
-whether it routes by them. All patterns are possessive or a single class, hence linear in time.
+whether it routes by them. So are, in a forward-path, `a@b@c`, whose last domain counts, and a local part
+alone, which a server may complete: a recipient that is none in RFC 5321, but that no two readers can end in
+different places, is the backend's to refuse. A reverse-path of that kind is not taken: SPF and the lists
+would be asked about a domain that nobody has said.
+
+All patterns are possessive or a single class, hence linear in time.
 
 Not here: the command around the path (`commands`), and whether the recipient exists.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final
+from typing import Final, TypeAlias
 
 PATH_LIMIT: Final = (
     256  # octets, with the brackets: RFC 5321 section 4.5.3.1.3; so a domain is below its own 255
@@ -28,10 +34,13 @@ LABEL_LIMIT: Final = 63
 
 # "Over" is everything beyond ASCII (RFC 6531) but the C1 controls: U+0085 is a line end to some readers.
 _OVER: Final = "\u00a0-\U0010ffff"
-_ATOMS: Final = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~{_OVER}-]+")
+_ATEXT: Final = rf"A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~{_OVER}-"  # and dots
+_ATOMS: Final = re.compile(rf"[{_ATEXT}]+")
 _QUOTED: Final = re.compile(rf'"((?:[ !#-\[\]-~{_OVER}]|\\[ -~])*+)"')
 _PAIR: Final = re.compile(r"\\(.)")
+_ADDRESSES: Final = re.compile(rf"[{_ATEXT}][@{_ATEXT}]*+")
 _LABEL: Final = re.compile(rf"[A-Za-z0-9_{_OVER}-]+")
+_Parsed: TypeAlias = tuple["Mailbox", tuple[str, ...]]
 _PATH: Final = re.compile(rb'<(?:[^<>"]|"(?:[^"\\]|\\.)*+")*+>', re.DOTALL)
 
 
@@ -39,14 +48,15 @@ _PATH: Final = re.compile(rb'<(?:[^<>"]|"(?:[^"\\]|\\.)*+")*+>', re.DOTALL)
 class Mailbox:
     """A mailbox: the local part without its quoting, and the domain or address literal as received.
 
-    `str()` is the mailbox as it should be sent, quoted where it must be.
+    Without a domain it is a recipient's local part alone. `str()` is the mailbox as it should be sent, quoted
+    where it must be.
     """
 
     local: str
     domain: str
 
     def __str__(self) -> str:
-        return f"{_quote(self.local)}@{self.domain}"
+        return f"{_quote(self.local)}@{self.domain}" if self.domain else _quote(self.local)
 
     @property
     def is_ascii(self) -> bool:
@@ -90,16 +100,17 @@ def parse_reverse_path(text: bytes) -> ReversePath | None:
     """Return the path in *text*, brackets included, or None when it cannot be read. Never raises."""
     if text == b"<>":
         return ReversePath(None)
-    parsed = _parse_path(text)
+    parsed = _parse_path(text, _parse_mailbox)
     return None if parsed is None else ReversePath(*parsed)
 
 
 def parse_forward_path(text: bytes) -> ForwardPath | None:
     """Return the path in *text*, brackets included, or None when it cannot be read. Never raises."""
-    if text.lower() == b"<postmaster>":
-        return ForwardPath(None)
-    parsed = _parse_path(text)
-    return None if parsed is None else ForwardPath(*parsed)
+    parsed = _parse_path(text, _parse_recipient)
+    if parsed is None:
+        return None
+    mailbox, route = parsed
+    return ForwardPath(None if str(mailbox).lower() == "postmaster" else mailbox, route)
 
 
 def split_path(text: bytes) -> tuple[bytes, bytes] | None:
@@ -108,7 +119,7 @@ def split_path(text: bytes) -> tuple[bytes, bytes] | None:
     return None if match is None else (match[0], text[match.end() :])
 
 
-def _parse_path(octets: bytes) -> tuple[Mailbox, tuple[str, ...]] | None:
+def _parse_path(octets: bytes, parse: Callable[[str], Mailbox | None]) -> _Parsed | None:
     if len(octets) > PATH_LIMIT or not (octets.startswith(b"<") and octets.endswith(b">")):
         return None
     try:
@@ -119,9 +130,9 @@ def _parse_path(octets: bytes) -> tuple[Mailbox, tuple[str, ...]] | None:
     if text.startswith("@"):
         hops, _, text = text[1:].partition(":")
         route = tuple(hops.split(",@"))
-        if not all(map(_is_host, route)):
+        if not all(_is_host(hop) or _is_literal(hop) for hop in route):
             return None
-    mailbox = _parse_mailbox(text)
+    mailbox = parse(text)
     return None if mailbox is None else (mailbox, route)
 
 
@@ -136,6 +147,18 @@ def _parse_mailbox(text: str) -> Mailbox | None:
     if not rest.startswith("@") or len(local.encode()) > LOCAL_LIMIT:
         return None
     return Mailbox(local, domain) if _is_host(domain) or _is_literal(domain) else None
+
+
+def _parse_recipient(text: str) -> Mailbox | None:
+    """Return a mailbox, or what a server may take for one: `a@b@c`, a local part alone."""
+    if (mailbox := _parse_mailbox(text)) is not None:
+        return mailbox
+    local, _, domain = text.rpartition("@")
+    if _ADDRESSES.fullmatch(local) and (_is_host(domain) or _is_literal(domain)):
+        return Mailbox(local, domain)
+    if quoted := _QUOTED.fullmatch(text):
+        return Mailbox(_PAIR.sub(r"\1", quoted[1]), "")
+    return Mailbox(text, "") if _ATOMS.fullmatch(text) else None
 
 
 def _is_host(name: str) -> bool:

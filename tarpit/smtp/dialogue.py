@@ -29,8 +29,10 @@ class Dialogue:
         "keywords",
         "lines",
         "mail",
+        "mended",
         "messages",
         "offences",
+        "parted",
         "proxied",
         "refused",
         "secure",
@@ -53,6 +55,8 @@ class Dialogue:
         self.refused = 0  # recipients, for now or for good
         self.standing = 0  # recipients of the open transaction
         self.messages = 0  # ends of data answered with 2xx
+        self.mended = 0  # messages whose bare newlines were mended
+        self.parted = False  # whether the peer has said QUIT: what is closed without it was refused
         self.proxied = False  # whether a PROXY header has named the peer; a second one is an intrusion
         self.offences = NONE  # what the peer has done wrong
 
@@ -126,6 +130,7 @@ class Dialogue:
             self.close()  # what follows is raw content, not commands
             return
         self.state = after(self.state, heard.verb, code)
+        self.parted = heard.verb is Verb.QUIT and self.state is State.CLOSED
         if self.state is State.READY:
             self.standing = 0  # no transaction is open
         if code == 503 and not self._follows_refusal(heard):

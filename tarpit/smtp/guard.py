@@ -53,6 +53,11 @@ class Guard:
         self.ended = False
         self.rest = b""  # what came behind the end: commands again
 
+    @property
+    def mended(self) -> bool:
+        """Whether there were bare newlines, and what goes on has none."""
+        return self._decoder is not None and self.fault is None
+
     def receive(self, block: bytes) -> bytes:
         """Return what may be sent on by now, the end included once it is here; nothing after a fault.
 

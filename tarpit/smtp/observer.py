@@ -7,7 +7,7 @@ a reply to nothing, or bytes behind a reply, are a fault of the backend.
 It says what it heard and moves the state; the sockets are `tarpit.relay`.
 """
 
-from tarpit.smtp.commands import Command, Plain, Verb
+from tarpit.smtp.commands import Command, Hello, Plain, Verb
 from tarpit.smtp.dialogue import Dialogue, Heard
 from tarpit.smtp.keywords import offered, shown
 from tarpit.smtp.lines import LineFault
@@ -19,7 +19,16 @@ from tarpit.smtp.states import State, in_order
 class Observer:
     """Both directions of one relayed dialogue."""
 
-    __slots__ = ("_outstanding", "_replies", "dialogue", "parting", "pipelining", "starttls", "terminates")
+    __slots__ = (
+        "_greeted",
+        "_outstanding",
+        "_replies",
+        "dialogue",
+        "parting",
+        "pipelining",
+        "starttls",
+        "terminates",
+    )
 
     def __init__(
         self, dialogue: Dialogue, *, pipelining: bool = True, starttls: bool = True, terminates: bool = False
@@ -31,6 +40,7 @@ class Observer:
         self._replies = ReplyReader()
         self.parting: ReceivedReply | None = None  # a 421 that came right behind another reply
         self._outstanding: Command | None = None
+        self._greeted: tuple[Hello, ReceivedReply] | None = None  # the last that was accepted
 
     def refusal(self, heard: Heard) -> Reply | None:
         """Return the answer to what may not go on to the backend, or None when it may."""
@@ -89,6 +99,8 @@ class Observer:
             return ReplyFault(f"a {reply.code} to {command.verb.name}")
         if command.verb is Verb.DATA and reply.code < 300:
             return ReplyFault(f"a {reply.code} to DATA")
+        if isinstance(command, Hello):
+            reply = self._greeting(command, reply)
         self.dialogue.settle(command, reply.code)
         if command.verb is Verb.EHLO and reply.code < 400:
             words = offered(reply, pipelining=self.pipelining, starttls=self.starttls)
@@ -96,6 +108,18 @@ class Observer:
             self.dialogue.keywords = words
             return shown(reply, words)
         return reply.raw
+
+    def _greeting(self, command: Hello, reply: ReceivedReply) -> ReceivedReply:
+        """Return what answers a HELO or EHLO: *reply*, or what the same one was answered with before TLS.
+
+        OpenSMTPD takes only one, and has not heard that the dialogue began anew.
+        """
+        if reply.code < 400:
+            self._greeted = command, reply
+        elif reply.code == 503 and self.dialogue.secure and self.dialogue.hello is None and self._greeted:
+            before, answer = self._greeted
+            return answer if (before.verb, before.name) == (command.verb, command.name) else reply
+        return reply
 
     def replied_to_content(self, reply: ReceivedReply) -> bytes | ReplyFault:
         """Match *reply* to the end of data."""

@@ -54,6 +54,19 @@ async def test_the_banner_is_kept() -> None:
     )
 
 
+@pytest.mark.parametrize("how", ["off", "xclient"])
+@pytest.mark.parametrize("more", [b"421 4.3.2 busy\r\n", b"250 2.0.0 Ok\r\n", b"x"])
+async def test_more_than_a_banner(how: str, more: bytes) -> None:
+    """BE-16 What comes right behind the last greeting is lost on nobody: such a backend is not used."""
+    verb, poller = "XCLIENT" if how == "xclient" else "BANNER", Poller()
+    answers = {**OFFERS, verb: b"220 backend.example\r\n" + more}
+    async with running(poller.run), fake_backend(answers) as backend:
+        line = await dial(poller, Places(*backend.address), DIALLING)
+        with pytest.raises(BackendUnavailable, match=r"unasked|said 421"):
+            await greet(line, PEER, how, ours=OURS)
+        line.wire.close()
+
+
 async def test_xclient() -> None:
     """A backend is told the peer's address last; the banner after that is the one that counts."""
     banner, received = await greeted("xclient", OFFERS)

@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 from tarpit.backend.health import STRANGER
 from tarpit.backend.pool import NoSlot, Pool, Unreached
+from tarpit.backend.routes import Group
 from tarpit.backend.slots import Purpose
 from tarpit.choices import Balance, Introduce
 from tarpit.destinations import BackendAddress
@@ -93,6 +94,28 @@ async def test_keywords_are_those_of_all() -> None:
             backend.keywords = words
             backend.marks.good()
         assert list(pool.keywords) == [b"8BITMIME"]
+
+
+async def test_a_group_is_a_choice() -> None:
+    """Mail for a group goes to its backends alone; one that is in two groups has one cap."""
+    poller = Poller()
+    async with running(poller.run), fake_backend() as one, fake_backend() as other:
+        pool = pool_of(poller, one, other, most=1)
+        first, second = (backend.name for backend in pool.backends)
+        only, both = Group((second,)), Group((second, first))
+        assert [backend.name for backend in pool.members(both)] == [second, first]
+        loan = await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN, group=only)
+        assert loan.backend.name == second
+        with pytest.raises(NoSlot):
+            await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN, group=only)
+        rest = await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN, group=both)
+        assert rest.backend.name == first
+        loan.close()
+        rest.close()
+        pool.backends[1].marks.bad("gone")
+        with pytest.raises(BackendUnavailable, match="no backend is up"):
+            await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN, group=only)
+        pool.check_alive()
 
 
 async def test_an_untested_backend_gets_no_mail() -> None:
@@ -200,6 +223,19 @@ async def test_all_down_is_said_at_once(autojump_clock: MockClock) -> None:
         pool.backends[0].marks.bad("said 421")
         began = trio.current_time()
         with pytest.raises(BackendUnavailable, match="no backend is up: said 421"):
+            await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
+        assert trio.current_time() == began
+        assert not backend.connections
+
+
+async def test_all_drained_is_said_at_once(autojump_clock: MockClock) -> None:
+    """What the operator has taken out is as good as down, and the reason says that it was him."""
+    poller = Poller()
+    async with running(poller.run), fake_backend() as backend:
+        pool = pool_of(poller, backend, queue=10)
+        pool.backends[0].slots.drained = True
+        began = trio.current_time()
+        with pytest.raises(BackendUnavailable, match="drained"):
             await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
         assert trio.current_time() == began
         assert not backend.connections

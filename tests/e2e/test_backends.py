@@ -84,7 +84,7 @@ def test_a_full_backend_says_so_itself(backend: RealBackend, run: Run) -> None:
 def test_a_large_message_is_whole(backend: RealBackend, run: Run) -> None:
     """G8 50 MiB from a suspect are stored octet for octet, and the proxy does not grow by them."""
     repeated = MEGABYTES * 2**20 // len(LINES) + 1
-    with watched(run.process.pid) as sizes, opened(run.address) as peer:
+    with watched(run.workers[0]) as sizes, opened(run.address) as peer:
         assert send(peer, repeated).startswith(b"250")
     wait_until(lambda: bool(backend.stored()), "the message is stored", seconds=60)
     (stored,) = backend.stored()

@@ -59,6 +59,15 @@ async def test_real_servers() -> None:
     assert found.had == [4, 8, 12, 16]
 
 
+async def test_a_real_one_is_killed() -> None:
+    """Exim is killed and comes back: nobody is refused or cut, nothing is lost, and it gets mail again."""
+    (found,) = await backends.real_killed(6)
+    assert "0 lost" in found.what
+    assert found.senders.delivered > 40
+    assert (found.senders.cut, found.senders.refused.total()) == (0, 0)
+    assert found.had[2] > 0
+
+
 async def test_all_down() -> None:
     """Peers hear 421 at once while no backend is there, and get through two seconds after one is."""
     with sinks(1, seconds=0.0) as (sink,), backends.tarpit([f"127.0.0.1:{sink.port}"]) as port:

@@ -8,7 +8,7 @@ sent alone only a word, which would be an unknown command.
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from tarpit.smtp.content import END
 from tests.e2e.conftest import LISTED
 from tests.support.backends import BACKENDS, FIRST_LINE, RECIPIENT, RealBackend
 from tests.support.framing import GRID, text_of
+from tests.support.framing import singly as bytes_of
 from tests.support.peer import Peer
 from tests.support.proxy import Run, Starts
 from tests.support.servers import LOOPBACK, Address, wait_until
@@ -28,6 +29,7 @@ from tests.support.servers import LOOPBACK, Address, wait_until
 pytestmark = pytest.mark.e2e
 
 AT_ONCE: Final = 8  # sessions
+ENVELOPE: Final = (b"MAIL FROM:<a@example.org>", b"RCPT TO:<" + RECIPIENT.encode() + b">")
 A_SESSION: Final = 20  # messages
 # a server would add these otherwise
 HEADERS: Final = b"From: a@b.c\r\nDate: d\r\nMessage-ID: <%d@e>\r\n\r\nbody"
@@ -91,12 +93,16 @@ def cases() -> list[Case]:
     ]
 
 
-def test_no_spelling_misleads(backends: Mapping[str, RealBackend], proxy: Starts) -> None:
+def test_no_spelling_misleads(
+    backends: Mapping[str, RealBackend], proxy: Starts, record_property: Callable[[str, object], None]
+) -> None:
     """EOD-02..21: each message is stored once and says what was sent; what is refused is not stored."""
     assert len(cases()) == 2 * 2 * 2 * 107
     with ThreadPoolExecutor(len(backends)) as pool:  # each of the servers waits for something else
         for agreed in [pool.submit(assert_agreed, *named, proxy) for named in backends.items()]:
             agreed.result()
+    for name in backends:
+        record_property("G1", f"{len(cases())} messages to {name}, half slowed, half in single bytes")
 
 
 def assert_agreed(name: str, backend: RealBackend, proxy: Starts) -> None:
@@ -170,6 +176,35 @@ def test_refusing(backend: RealBackend, proxy: Starts, source: str) -> None:
     wait_until(lambda: len(backend.stored()) > before, "the other one is stored")
     assert len(backend.stored()) == before + 1
     assert text_of(sound.wire) in backend.stored()
+
+
+LONGEST: Final = {"postfix": 2**20, "exim": 60_000, "opensmtpd": 60_000}  # the others change what is longer
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_sound_content_is_stored_as_sent(
+    name: str,
+    backends: Mapping[str, RealBackend],
+    proxy: Starts,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """EOD-19 EOD-23 G8 Long lines, all octets of 8 bits, leading dots: whole and in single bytes."""
+    run = proxy(BACKENDS="{}:{}".format(*backends[name].address), **BRISKLY)
+    octets = bytes(octet for octet in range(1, 256) if octet not in b"\r\n")
+    for number, (listed, singly) in enumerate(product((False, True), (False, True)), 10_000):
+        long = octets * ((60_000 if singly else LONGEST[name]) // len(octets))
+        body = b"\r\n".join([b"", b"..", b"...x", b". x", b"From x", octets, long, b"..."])
+        wire = FIRST_LINE + HEADERS % number + body + b"\r\n.\r\n"
+        with Peer.connect(run.address, source=LISTED if listed else LOOPBACK) as peer:
+            assert peer.hear().code == 220
+            for line in (b"EHLO p.example", *ENVELOPE):
+                assert peer.ask(line).code == 250
+            assert peer.ask(b"DATA").code == 354
+            for piece in bytes_of(wire) if singly else [wire]:
+                peer.sock.sendall(piece)
+            assert peer.hear().code == 250
+        wait_until(lambda wire=wire: text_of(wire) in backends[name].stored(), "it is stored")  # type: ignore[misc]
+    record_property("G8", f"4 messages stored by {name} as sent, half slowed, half in single bytes")
 
 
 def test_they_would_be_misled(backend: RealBackend) -> None:

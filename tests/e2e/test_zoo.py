@@ -9,11 +9,12 @@ from typing import Final
 import pytest
 import trio
 
+from bench.clients import SLIMTA, ZOO, Client
 from tests.support.backend import fake_backend
 from tests.support.dns_zone import serving
 from tests.support.proxy import Run
 from tests.support.servers import LOOPBACK, Address
-from tests.support.zoo import CONTENT, SLIMTA, ZOO, Client, Outcome, deliver
+from tests.support.zoo import CONTENT, Outcome, deliver
 from tests.test_zoo import STRICTER
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]

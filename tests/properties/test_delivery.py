@@ -10,7 +10,7 @@ import random
 import pytest
 import trio
 
-from tarpit.deliver import Ending, Outcome
+from tarpit.commit import Ending, Outcome
 from tests.support.backend import Answer, Connection, Does
 from tests.support.delivery import OFFERS, A, C, Scene, scene
 

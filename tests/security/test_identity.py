@@ -1,7 +1,6 @@
 """ID-*, HDR-*: whose word is taken for who a peer is, and that nothing it says is rewritten."""
 
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -9,44 +8,44 @@ from trio.testing import MockClock
 
 from tarpit.smtp.states import State
 from tests.support.cases import CLEAN, EHLO, ENVELOPE, MAIL, PATHS, case, told
+from tests.support.spoofs import spoofs
 from tests.support.wires import PEER
 
 on_both_paths = pytest.mark.parametrize("path", PATHS)
 
-# the relay tests that scanners make, as recipients; and whether one can be read as a mailbox (RFC 5321 4.1.2)
+# the relay tests that scanners make, as recipients
 RELAY_FORMS: Final = [
-    (b"you@foreign.example", True),
-    (b"you%foreign.example@[192.0.2.1]", True),
-    (b"you%foreign.example@mx.example", True),
-    (b'"you@foreign.example"', False),
-    (b'"you%foreign.example"', False),
-    (b"you@foreign.example@[192.0.2.1]", False),
-    (b'"you@foreign.example"@[192.0.2.1]', True),
-    (b'"you@foreign.example"@mx.example', True),
-    (b"you@foreign.example@mx.example", False),
-    (b"@[192.0.2.1]:you@foreign.example", False),
-    (b"@mx.example:you@foreign.example", True),
-    (b"@mx.example,@there.example:you@foreign.example", True),
-    (b"foreign.example!you", False),
-    (b"foreign.example!you@[192.0.2.1]", True),
-    (b"foreign.example!you@mx.example", True),
-    (b"you%foreign.example%there.example@mx.example", True),
+    b"you@foreign.example",
+    b"you%foreign.example@[192.0.2.1]",
+    b"you%foreign.example@mx.example",
+    b'"you@foreign.example"',
+    b'"you%foreign.example"',
+    b"you@foreign.example@[192.0.2.1]",
+    b'"you@foreign.example"@[192.0.2.1]',
+    b'"you@foreign.example"@mx.example',
+    b"you@foreign.example@mx.example",
+    b"@[192.0.2.1]:you@foreign.example",
+    b"@mx.example:you@foreign.example",
+    b"@mx.example,@there.example:you@foreign.example",
+    b"foreign.example!you",
+    b"foreign.example!you@[192.0.2.1]",
+    b"foreign.example!you@mx.example",
+    b"you%foreign.example%there.example@mx.example",
 ]
 
 
 @on_both_paths
-@pytest.mark.parametrize(
-    ("form", "readable"), RELAY_FORMS, ids=[f"ID-10 {form!r}" for form, _ in RELAY_FORMS]
-)
-async def test_relay_forms(path: str, form: bytes, readable: bool, autojump_clock: MockClock) -> None:
-    """What is a mailbox goes on to the octet, for the backend to judge; what is none hears 501."""
+@pytest.mark.parametrize("form", RELAY_FORMS, ids=[f"ID-10 {form!r}" for form in RELAY_FORMS])
+async def test_relay_forms(
+    path: str, form: bytes, autojump_clock: MockClock, record_property: Callable[[str, object], None]
+) -> None:
+    """Each goes on to the octet, for the backend to judge, and its answer comes back."""
     line = b"RCPT TO:<" + form + b">"
     answers = {"RCPT": b"454 4.7.1 relay access denied\r\n"}
     async with case(path, EHLO, MAIL, answers=answers) as here:
-        (reply,) = await here.goes(line)
-        assert reply == (answers["RCPT"] if readable else b"501 5.1.7 Syntax error in address\r\n")
-        asked = [said for said in here.reached() if said.upper().startswith(b"RCPT")]
-        assert asked == ([line] if readable else [])
+        assert await here.goes(line) == [answers["RCPT"]]
+        assert [said for said in here.reached() if said.upper().startswith(b"RCPT")] == [line]
+    record_property("G5", "1 relay tests passed on, clean and slowed")
 
 
 @on_both_paths
@@ -68,49 +67,13 @@ async def test_a_backend_that_knows_us_only(autojump_clock: MockClock) -> None:
         assert here.reached() == [EHLO]
 
 
-def spoofs() -> Iterator[bytes]:
-    """Yield 500 ways to claim another identity: by XCLIENT, XFORWARD or PROXY, spelled in all ways."""
-    pick = random.Random(21)  # the same each time
-    verbs = [b"XCLIENT", b"xclient", b"XForward", b"XFORWARD", b"PROXY", b"proxy"]
-    tails = [
-        b" ADDR=127.0.0.1",
-        b" NAME=localhost ADDR=127.0.0.1 PROTO=ESMTP HELO=localhost",
-        b" LOGIN=admin",
-        b" ADDR=IPV6:::1 DESTADDR=127.0.0.1",
-        b" TCP4 127.0.0.1 127.0.0.1 25 25",
-        b" TCP6 ::1 ::1 25 25",
-        b" UNKNOWN",
-        b"",
-    ]
-    before = [
-        b"",
-        b"",
-        b" ",
-        b"\t",
-        b"NOOP\r",
-        b"\0",
-        b"\xef\xbb\xbf",
-        b"EHLO x\n",
-        b"NOOP\r\n",
-        b"\r\n",
-        b"RSET \r\n",
-    ]
-    behind = [b"\r\n", b"\r\n", b" \r\n", b"\0\r\n", b"\r\r\n", b"\n", b"\t\r\n"]
-    header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\1\x7f\0\0\1\0\x19\0\x19"
-    for number in range(500):
-        if number % 10 == 0:
-            yield header + pick.choice(before) + pick.choice(behind)
-        else:
-            yield pick.choice(before) + pick.choice(verbs) + pick.choice(tails) + pick.choice(behind)
-
-
 @pytest.mark.parametrize("block", range(10))
 @on_both_paths
 async def test_nobody_becomes_somebody_else(
     path: str, block: int, autojump_clock: MockClock, record_property: Callable[[str, object], None]
 ) -> None:
     """ID-06 ID-01 G5 500 attempts: not one reaches a backend, is taken, or changes who the peer is."""
-    for said in list(spoofs())[2 * block + (path == CLEAN) :: 20]:
+    for said in spoofs()[2 * block + (path == CLEAN) :: 20]:
         async with case(path, EHLO) as here:
             await here.far.say(said + b"QUIT\r\n")
             heard = await here.closes()

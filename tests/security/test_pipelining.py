@@ -130,10 +130,41 @@ async def test_a_peer_that_never_listens(path: str, autojump_clock: MockClock) -
         assert here.session.wire.bytes_in < 600_000
 
 
-async def test_commands_while_we_are_slow(autojump_clock: MockClock) -> None:
-    """PIP-09 What a slowed peer says meanwhile waits, little of it with us, and is answered in order."""
-    async with case(SLOWED, EHLO) as here:
-        await here.far.say(b"NOOP\r\n" * 8 + MAIL + b"\r\nJUNK\r\nQUIT\r\n")
+@on_both_paths
+async def test_commands_while_a_reply_is_on_its_way(path: str, autojump_clock: MockClock) -> None:
+    """PIP-09 What a peer says meanwhile waits, little of it with us, and is answered in order."""
+    async with case(path) as here:
+        await here.far.say(EHLO + b"\r\n")
+        if path == SLOWED:
+            await here.far.receive()
+            assert here.session.wire.bytes_out < 60  # in the middle of a reply, byte by byte
+        await here.far.say(MAIL + b"\r\n" + b"NOOP\r\n" * 8 + b"JUNK\r\n" + RCPT + b"\r\nQUIT\r\n")
         await trio.sleep(1)
         assert len(here.session.dialogue.lines) <= 4096
-        assert codes(await here.closes()) == [b"250"] * 9 + [b"500", b"221"]
+        heard = codes(await here.closes())
+        assert heard[-12:] == [b"250"] * 9 + [b"500", b"250", b"221"]
+        assert len(heard) == 12 + (path == CLEAN)  # a slowed peer has heard the beginning of it before
+        assert [line for line in here.reached() if line in {MAIL, RCPT}] == [MAIL, RCPT]
+
+
+@on_both_paths
+async def test_a_flood_while_a_reply_is_on_its_way(path: str, autojump_clock: MockClock) -> None:
+    """PIP-09 Beyond what the kernel keeps nothing is taken, and the limits end it: 421."""
+    async with case(path) as here, trio.open_nursery() as nursery:
+        await here.far.say(EHLO + b"\r\n")
+        most, heard = 0, b""
+
+        async def flood() -> None:
+            nonlocal most
+            with contextlib.suppress(trio.BrokenResourceError):
+                for _ in range(1000):
+                    await here.far.say(b"NOOP " + b"x" * 400 + b"\r\n")
+                    most = max(most, len(here.session.dialogue.lines))
+
+        nursery.start_soon(flood)
+        heard = await here.far.hear_all()
+        nursery.cancel_scope.cancel()
+        assert b"\r\n421 4.7.0 " in heard
+        assert codes(heard)[1:-1] == [b"250"] * (len(codes(heard)) - 2)
+        assert most <= 3 * 4096
+        assert here.session.wire.bytes_in < 150_000  # of 407,000

@@ -134,7 +134,9 @@ async def test_half_closed_behind_quit(path: str, autojump_clock: MockClock) -> 
 
 @on_both_paths
 @pytest.mark.parametrize("step", STEPS)
-async def test_half_closed_anywhere_else(path: str, step: str, autojump_clock: MockClock) -> None:
+async def test_half_closed_anywhere_else(
+    path: str, step: str, autojump_clock: MockClock, record_property: Callable[[str, object], None]
+) -> None:
     """NET-05 It is a hang-up: no end of data goes on, and the backend is rid of it."""
     async with case(path) as here:
         for said in STEPS[step]:
@@ -147,6 +149,7 @@ async def test_half_closed_anywhere_else(path: str, step: str, autojump_clock: M
         assert (here.session.ended, here.contents()) == ("peer-left", [])
         await here.backend.wait_closed(len(here.backend.connections))
         assert len(told(here.around, "session.closed")) == 1
+    record_property("G9", "1 half-closes")
 
 
 # -- over TCP, where a reset is one
@@ -250,7 +253,7 @@ async def test_a_reset_while_a_reply_is_written(path: str) -> None:
 
 
 @on_both_paths
-async def test_nothing_is_left_behind(path: str) -> None:
+async def test_nothing_is_left_behind(path: str, record_property: Callable[[str, object], None]) -> None:
     """NET-06 After resets and half-closes at every step: descriptors, tasks and counts are as before."""
     async with door(KINDS[path]) as house:
         counts = []
@@ -269,6 +272,7 @@ async def test_nothing_is_left_behind(path: str) -> None:
         assert counts[1:] == [counts[1]] * 3  # the first round opens what is kept open
         caps = house.around.services.caps
         assert (caps.sessions, caps.held, *caps._tables()) == (0, 0, {}, {}, {})
+    record_property("G9", f"{4 * len(STEPS)} broken sessions that left nothing behind")
 
 
 def descriptors() -> int:

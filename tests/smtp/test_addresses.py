@@ -50,10 +50,8 @@ UNREADABLE = [
     pytest.param(b"u@x", id="no brackets"),
     pytest.param(b"<u@x", id="not closed"),
     pytest.param(b"u@x>", id="not opened"),
-    pytest.param(b"<u>", id="no domain"),
     pytest.param(b"<u@>", id="empty domain"),
     pytest.param(b"<@x>", id="no local part"),
-    pytest.param(b"<u@a@b>", id="two at signs"),
     pytest.param(b"<u@a..b>", id="empty label"),
     pytest.param(b"<u@a.>", id="dot after the domain"),
     pytest.param(b"<u@-a>", id="label starts with a hyphen"),
@@ -89,7 +87,7 @@ UNREADABLE = [
     pytest.param(b"<@:u@c>", id="empty route"),
     pytest.param(b"<@a,b:u@c>", id="hop without its at sign"),
     pytest.param(b"<@a,@:u@c>", id="empty hop"),
-    pytest.param(b"<@[1.2.3.4]:u@c>", id="literal as a hop"),
+    pytest.param(b"<@[1.2.3]:u@c>", id="a hop that is neither a host nor a literal"),
 ]
 
 
@@ -113,6 +111,29 @@ def test_unreadable_path(text: bytes) -> None:
     assert parse_forward_path(text) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "local", "domain"),
+    [
+        pytest.param(b"<u>", "u", "", id="no domain"),
+        pytest.param(b'<"u@a">', "u@a", "", id="all of it quoted"),
+        pytest.param(b"<u@a@b>", "u@a", "b", id="two at signs"),
+        pytest.param(b"<u@a@[192.0.2.1]>", "u@a", "[192.0.2.1]", id="two at signs and a literal"),
+        pytest.param(b"<a!u>", "a!u", "", id="bang path alone"),
+    ],
+)
+def test_only_a_recipient(text: bytes, local: str, domain: str) -> None:
+    """ID-10 What is no mailbox, but cannot be misread either, is a recipient for the backend to judge."""
+    assert parse_forward_path(text) == ForwardPath(Mailbox(local, domain))
+    assert parse_forward_path(f"<{Mailbox(local, domain)}>".encode()) == ForwardPath(Mailbox(local, domain))
+    assert parse_reverse_path(text) is None
+
+
+@pytest.mark.parametrize("text", [b"<@u@a>", b"<u@a@>", b"<u@a@b c>", b'<"u"@a@b>', b"<@>", b"<u@a@-b>"])
+def test_not_even_a_recipient(text: bytes) -> None:
+    """The last domain has to be one, and the first character no at sign."""
+    assert parse_forward_path(text) is None
+
+
 def test_null_sender() -> None:
     """`<>` is a reverse-path, and no forward-path."""
     assert parse_reverse_path(b"<>") == ReversePath(None)
@@ -124,6 +145,7 @@ def test_postmaster_without_a_domain() -> None:
     """`<Postmaster>` is a forward-path in any case of letters, and no reverse-path."""
     assert parse_forward_path(b"<PostMaster>") == ForwardPath(None)
     assert str(ForwardPath(None)) == "postmaster"
+    assert parse_forward_path(b'<"postmaster">') == ForwardPath(None)
     assert parse_reverse_path(b"<postmaster>") is None
 
 
@@ -134,7 +156,11 @@ def test_postmaster_with_a_domain() -> None:
 
 @pytest.mark.parametrize(
     ("text", "route"),
-    [(b"<@a.example:u@c>", ("a.example",)), (b"<@a,@b:u@c>", ("a", "b"))],
+    [
+        (b"<@a.example:u@c>", ("a.example",)),
+        (b"<@a,@b:u@c>", ("a", "b")),
+        (b"<@[1.2.3.4]:u@c>", ("[1.2.3.4]",)),
+    ],
 )
 def test_source_route(text: bytes, route: tuple[str, ...]) -> None:
     """The hops are kept apart from the mailbox, and are not part of what is sent on."""
@@ -220,6 +246,9 @@ def test_every_printable_local_part_survives(local: str) -> None:
 @given(st.text(st.sampled_from('<>"\\@:,.[] au1-'), max_size=25))
 def test_what_is_read_is_read_again(text: str) -> None:
     """A path that was read is written in a form that reads the same."""
+    recipient = parse_forward_path(f"<{text}>".encode())
+    if recipient is not None:
+        assert parse_forward_path(f"<{recipient}>".encode()) == ForwardPath(recipient.mailbox)
     path = parse_reverse_path(f"<{text}>".encode())
     if path is not None:
         assert parse_reverse_path(f"<{path}>".encode()) == ReversePath(path.mailbox)

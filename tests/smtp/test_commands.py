@@ -301,7 +301,7 @@ def test_bad_parameter(start: bytes, text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"u@x", b"<u@x", b"<u>", b"<u@x@y>", b"<a b@x>", b'<"u@x>', b" SIZE=1"]
+    "text", [b"", b"u@x", b"<u@x", b"<u@>", b"<u@x@>", b"<a b@x>", b'<"u@x>', b" SIZE=1"]
 )
 @pytest.mark.parametrize(("start", "verb"), [(b"MAIL FROM:", Verb.MAIL), (b"RCPT TO:", Verb.RCPT)])
 def test_bad_path(start: bytes, verb: Verb, text: bytes) -> None:

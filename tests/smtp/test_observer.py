@@ -225,3 +225,26 @@ def test_tls_03_before_the_new_hello(line: bytes, code: int) -> None:
     ears.dialogue.restart()
     refused = ears.refusal(parse(line))
     assert (refused.code if refused else 0) == code
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "reply", "shown"),
+    [
+        pytest.param(b"EHLO c", b"ehlo c", b"503 5.5.1 Already\r\n", 250, id="the same"),
+        pytest.param(b"HELO c", b"HELO c", b"503 5.5.1 Already\r\n", 250, id="HELO"),
+        pytest.param(b"EHLO c", b"EHLO d", b"503 5.5.1 Already\r\n", 503, id="another name"),
+        pytest.param(b"EHLO c", b"HELO c", b"503 5.5.1 Already\r\n", 503, id="another verb"),
+        pytest.param(b"EHLO c", b"EHLO c", b"550 5.7.1 No\r\n", 550, id="refused for another reason"),
+    ],
+)
+def test_a_backend_that_takes_one_ehlo(first: bytes, again: bytes, reply: bytes, shown: int) -> None:
+    """OpenSMTPD has not heard of our TLS, and takes no second one: it is answered as before."""
+    ears = Observer(Dialogue(), starttls=False, terminates=True)
+    exchange(ears, first, EHLO if first.startswith(b"EHLO") else b"250 mx\r\n")
+    ears.dialogue.restart()
+    heard = exchange(ears, again, reply)
+    assert isinstance(heard, bytes)
+    assert int(heard[:3]) == shown
+    assert b"STARTTLS" not in heard
+    assert (ears.dialogue.hello is not None) is (shown == 250)
+    assert isinstance(exchange(ears, again, reply), bytes)  # a third one is the backend's affair

@@ -3,8 +3,9 @@
     with BACKENDS["exim"]() as backend: ...
 
 What they take is kept whole, what they prepend taken off; a message from `FULL` is refused with 452 at its
-end. Exim and OpenSMTPD run in a root directory of their own, as they do in `tests.support.senders`.
-OpenSMTPD would need a shell to store anything: it sends on, to a sink.
+end. *proxied* ones want a PROXY header first. Exim and OpenSMTPD run in a root directory of
+their own, as they do in `tests.support.senders`. OpenSMTPD would need a shell to store anything: it sends on,
+to a sink.
 """
 
 import os
@@ -46,6 +47,8 @@ daemon_smtp_ports = {{port}}
 local_interfaces = 127.0.0.1
 spool_directory = /var/spool/exim
 log_file_path = /var/spool/exim/log-%s
+log_selector = +incoming_port +smtp_connection +smtp_no_mail
+hosts_proxy = {{proxied}}
 keep_environment =
 add_environment =
 tls_advertise_hosts =
@@ -82,7 +85,7 @@ table full {{{{ "{FULL}" }}}}
 filter full phase commit match mail-from <full> reject "452 4.3.1 no room at smtpd.example"
 smtp max-message-size {LARGEST}
 mta limit conn-delay-route 0 reconn-delay-route 0
-listen on 127.0.0.1 port {{port}} hostname smtpd.example filter full
+listen on 127.0.0.1 port {{port}} hostname smtpd.example filter full {{proxied}}
 action "on" relay host "smtp://127.0.0.1:{{sink}}"
 match from any for rcpt-to "{RECIPIENT}" action "on"
 """
@@ -90,52 +93,71 @@ match from any for rcpt-to "{RECIPIENT}" action "on"
 
 @dataclass(frozen=True, slots=True)
 class RealBackend:
-    """Where it listens, and what it has stored so far: as it came, without what was prepended."""
+    """Where it listens, what it has stored so far (as it came, without what was prepended), and its log."""
 
     address: Address
     stored: Callable[[], list[bytes]]
+    log: Callable[[], str]
+    running: "Running | None" = None  # not of Postfix, which is many processes
 
 
 @contextmanager
-def postfix_backend() -> Iterator[RealBackend]:
-    """Run Postfix."""
+def postfix_backend(main: Mapping[str, str] | None = None) -> Iterator[RealBackend]:
+    """Run Postfix, with *main* as further lines of main.cf.
+
+    It logs a client's port, and for each message once more who has sent it, HELO name included.
+    """
     full = "check_sender_access inline:{{" + FULL + " = 452 4.3.1 no room at mx.example.net}}"
     known = {
         "virtual_mailbox_maps": "inline:{{" + RECIPIENT + " = all/}}",
-        "smtpd_end_of_data_restrictions": full,
+        "smtpd_end_of_data_restrictions": f"{full}, check_client_access static:INFO",
+        "smtpd_client_port_logging": "yes",
         "message_size_limit": str(LARGEST),
     }
-    with postfix(known) as server:
-        yield RealBackend(server.address, server.messages)
+    with postfix(known | dict(main or {})) as server:
+        yield RealBackend(server.address, server.messages, server.log)
 
 
 @contextmanager
-def exim_backend() -> Iterator[RealBackend]:
+def exim_backend(*, proxied: bool = False) -> Iterator[RealBackend]:
     """Run Exim; it delivers as its own user into a maildir."""
     _unpacked_or_skip()
     with root_directory() as root:
         address = (LOOPBACK, free_port())
-        _write(root / "etc/exim.conf", _EXIM.format(port=address[1]))
+        _write(root / "etc/exim.conf", _EXIM.format(port=address[1], proxied=LOOPBACK if proxied else ""))
         spool = root / "var/spool/exim"
         spool.mkdir()
         os.chown(spool, 990, 990)
         command = ["/usr/sbin/exim4", "-C", "/etc/exim.conf", "-bdf"]
-        with _running(root, command, address):
-            yield RealBackend(address, lambda: [_cut(p.read_bytes()) for p in spool.glob("stored/new/*")])
+        with _running(root, command, address) as running:
+            yield RealBackend(
+                address,
+                lambda: [_cut(p.read_bytes()) for p in spool.glob("stored/new/*")],
+                lambda: "".join(path.read_text("utf-8", "replace") for path in sorted(spool.glob("log-*"))),
+                running,
+            )
 
 
 @contextmanager
-def opensmtpd_backend() -> Iterator[RealBackend]:
+def opensmtpd_backend(*, proxied: bool = False) -> Iterator[RealBackend]:
     """Run OpenSMTPD, and the sink behind it."""
     _unpacked_or_skip()
     with root_directory() as root, _sink() as (port, taken):
         address = (LOOPBACK, free_port())
-        _write(root / "etc/smtpd.conf", _OPENSMTPD.format(port=address[1], sink=port))
+        _write(
+            root / "etc/smtpd.conf",
+            _OPENSMTPD.format(port=address[1], sink=port, proxied="proxy-v2" if proxied else ""),
+        )
         (root / "var/lib/opensmtpd/empty").mkdir(parents=True, exist_ok=True)
         (root / "var/spool/smtpd").mkdir()
         (root / "var/spool/smtpd").chmod(0o711)
-        with _running(root, ["/usr/sbin/smtpd", "-d"], address):
-            yield RealBackend(address, lambda: list(map(_cut, taken)))
+        with _running(root, ["/usr/sbin/smtpd", "-d"], address) as running:
+            yield RealBackend(
+                address,
+                lambda: list(map(_cut, taken)),
+                lambda: (root / "log").read_text("utf-8", "replace"),
+                running,
+            )
 
 
 BACKENDS: Final[Mapping[str, Callable[[], AbstractContextManager[RealBackend]]]] = {
@@ -145,19 +167,39 @@ BACKENDS: Final[Mapping[str, Callable[[], AbstractContextManager[RealBackend]]]]
 }
 
 
+@dataclass
+class Running:
+    """A server's process, which may be killed and started again."""
+
+    root: Path
+    command: list[str]
+    address: Address
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self.root / "log").open("ab") as log:
+            self.process = process = subprocess.Popen(
+                ["chroot", str(self.root), *self.command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        wait_until(lambda: process.poll() is not None or answers(self.address), f"{self.command[0]} answers")
+        assert process.poll() is None, (self.root / "log").read_text("utf-8", "replace")
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it. What it has forked for sessions that are open goes on, as with Exim."""
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(10)
+
+
 @contextmanager
-def _running(root: Path, command: list[str], address: Address) -> Iterator[None]:
-    with (root / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["chroot", str(root), *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+def _running(root: Path, command: list[str], address: Address) -> Iterator[Running]:
+    running = Running(root, command, address)
     try:
-        wait_until(lambda: process.poll() is not None or answers(address), f"{command[0]} answers")
-        assert process.poll() is None, (root / "log").read_text("utf-8", "replace")
-        yield
+        running.start()
+        yield running
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
+        running.end()
 
 
 class _Sink(socketserver.ThreadingTCPServer):

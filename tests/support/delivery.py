@@ -15,7 +15,8 @@ from tarpit.backend.introduce import Introduction
 from tarpit.backend.pool import Pool
 from tarpit.backend.server import Backend
 from tarpit.backend.splits import Splits
-from tarpit.deliver import Delivery, Means, Outcome
+from tarpit.commit import Outcome
+from tarpit.deliver import Delivery, Means
 from tarpit.destinations import BackendAddress
 from tarpit.poller import Poller
 from tarpit.smtp.commands import Hello, Mail, Rcpt, parse

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, Self
@@ -17,6 +18,7 @@ from typing import Final, Protocol, Self
 from tests.support.servers import LOOPBACK, Address, free_port, wait_until
 
 ROOT: Final = Path(__file__).parent.parent.parent
+RUN: Final = (sys.executable, "-m", "tarpit", "run")
 QUICK: Final = {
     "HOSTNAME": "a.test",
     "ALLOW": "none",
@@ -46,7 +48,14 @@ class Run:
     files: "tempfile.TemporaryDirectory[str]"
 
     @classmethod
-    def start(cls, host: str, variables: dict[str, str]) -> Self:
+    def start(
+        cls,
+        host: str,
+        variables: dict[str, str],
+        *,
+        command: Sequence[str] = RUN,
+        pass_fds: Sequence[int] = (),
+    ) -> Self:
         """Start a proxy on *host*, and wait until it accepts connections or has ended."""
         port = free_port()
         files = tempfile.TemporaryDirectory(prefix="tarpit-run-")
@@ -60,16 +69,23 @@ class Run:
         environment |= {f"TARPIT_{name}": text for name, text in ours.items()}
         with Path(files.name, "out").open("wb") as out, Path(files.name, "err").open("wb") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tarpit", "run"],
+                command,
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
+                pass_fds=pass_fds,
             )
         run = cls((host, port), process, files)
-        wait_until(lambda: run.ended or bool(run.events("worker.started")), "the proxy accepts or has ended")
+        count = int(variables.get("WORKERS", "1"))
+        wait_until(lambda: run.ended or len(run.workers) >= count, "the proxy accepts or has ended")
         return run
+
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of all workers so far, in the order of their start."""
+        return [int(str(event["pid"])) for event in self.events("worker.started")]
 
     @property
     def ended(self) -> bool:

@@ -1,44 +1,49 @@
-"""Real senders: Postfix, Exim, OpenSMTPD, swaks and nodemailer, each told to deliver one message once.
+"""Real senders: three mail servers, and the table of all, those of `tests.support.clients` too.
 
-A sender is a blocking function: it hands `message_of(name)` over, from name@example.org to `RECIPIENT`, to
-the server at an address, and comes back when that has gone well or failed. It connects from `LISTED`. What
-the sender says of it is not asked: what arrived is for the test to see.
+A server is started for one delivery, handed the message over, and watched until it has gone on. Exim and
+OpenSMTPD exclude Postfix as packages. tests/servers.sh unpacks them into a folder; here each runs in a copy
+of that folder, which is its root directory, under users that only exist there.
 
-Exim and OpenSMTPD exclude Postfix as packages. tests/servers.sh unpacks them into a folder; here each runs
-in a copy of that folder, which is its root directory, under users that only exist there.
+As shipped, Postfix folds lines beyond 998 octets and Exim bounces them: both are told not to.
 """
 
-import json
 import os
 import shutil
 import signal
 import smtplib
 import stat
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from tests.support import clients
+from tests.support.clients import LISTED, RECIPIENT, WITHIN, Delivery, Send, folder, run
+from tests.support.oddities import MIB
 from tests.support.postfix import postfix
-from tests.support.servers import (
-    LOOPBACK,
-    PATH,
-    Address,
-    answers,
-    directory_for,
-    free_port,
-    wait_until,
-    which,
-)
+from tests.support.servers import LOOPBACK, PATH, Address, answers, directory_for, free_port, wait_until
 
-LISTED: Final = "127.0.0.9"
-RECIPIENT: Final = "b@example.net"
+__all__ = [
+    "BODY",
+    "LISTED",
+    "RECIPIENT",
+    "SENDERS",
+    "Delivery",
+    "Sender",
+    "folder",
+    "header_of",
+    "message_of",
+    "missing",
+    "root_directory",
+    "sender_or_skip",
+]
+
 BODY: Final = b"".join(line + b"\r\n" for line in [b".", b"..two dots", b"", *50 * [b"line after line"]])
-WITHIN: Final = 60.0  # seconds, for a whole delivery
-
-Sender = Callable[[Address, Callable[[], bool]], None]
-
+PERL_TLS: Final = "/usr/share/perl5/IO/Socket/SSL.pm"
 _USERS: Final = {"root": 0, "mail": 8, "Debian-exim": 990, "opensmtpd": 991, "opensmtpq": 992}
 _EXIM: Final = """\
 primary_hostname = exim.example
@@ -48,6 +53,7 @@ keep_environment =
 add_environment =
 tls_advertise_hosts =
 disable_ipv6 = true
+message_size_limit = 0
 begin routers
 all:
   driver = manualroute
@@ -60,98 +66,79 @@ out:
   port = {port}
   interface = {source}
   hosts_try_fastopen =
-  hosts_avoid_tls = *
+  message_linelength_limit = 1G
+  tls_verify_certificates =
+  tls_try_verify_hosts =
+  {tls} = *
 """
 _OPENSMTPD: Final = """\
 listen on 127.0.0.1 port {door}
-action "out" relay host "smtp://{host}:{port}" src "{source}"
+smtp max-message-size "100M"
+action "out" relay host "{scheme}://{host}:{port}" {tls} src "{source}"
 match from any for any action "out"
 """
-_NODEMAILER: Final = """\
-const [options, message] = JSON.parse(process.argv[1]);
-require('nodemailer').createTransport(options).sendMail(message, error => {
-  if (error) { console.error(error); process.exit(1); }
-});
-"""
 
 
-def folder() -> Path:
-    """Return where tests/servers.sh keeps what it has unpacked."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME", "/var/tmp"), ".cache")
-    return Path(cache, "tarpit-tests/senders")
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """How it sends, what it needs, and what it cannot send as it is."""
+
+    send: Send
+    programs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()  # in the folder, or anywhere
+    root: bool = False
+    longest: int = MIB  # octets of a line that it sends unchanged, its end included
+
+    def missing(self) -> str:
+        """Return what it would need and is not here, "" when it can start."""
+        wanted = [program for program in self.programs if shutil.which(program, path=PATH) is None]
+        wanted += [file for file in self.files if not (folder() / file).exists()]
+        wanted += ["root"] * (self.root and os.geteuid() != 0)
+        return ", ".join(wanted)
 
 
-def missing(name: str) -> str:
-    """Return what the sender *name* would need and is not here, "" when it can start."""
-    programs = {"swaks": ["swaks"], "postfix": ["postfix"], "nodemailer": ["node"]}.get(name, [])
-    wanted = [program for program in programs if shutil.which(program, path=PATH) is None]
-    if name in {"exim", "opensmtpd", "nodemailer"} and not (folder() / "complete").exists():
-        wanted.append(f"{name}, unpacked")
-    if name in {"exim", "opensmtpd", "postfix"} and os.geteuid() != 0:
-        wanted.append("root")
-    return ", ".join(wanted)
-
-
-def message_of(name: str) -> bytes:
-    """Return the message that *name* is given."""
-    headers = f"From: {name}@example.org\r\nTo: {RECIPIENT}\r\nSubject: sent by {name}\r\n\r\n"
-    return headers.encode() + BODY
-
-
-def by_swaks(to: Address, arrived: Callable[[], bool]) -> None:
-    """Send by swaks."""
-    with directory_for("swaks") as directory:
-        path = directory / "message"
-        path.write_bytes(message_of("swaks").replace(b"\r\n", b"\n").removesuffix(b"\n"))
-        where = ["--server", to[0], "--port", str(to[1]), "--local-interface", LISTED]
-        what = ["--from", "swaks@example.org", "--to", RECIPIENT, "--data", f"@{path}"]
-        _run([which("swaks"), *where, "--ehlo", "swaks.example", *what])  # its time-out is its own: 30 s
-
-
-def by_nodemailer(to: Address, arrived: Callable[[], bool]) -> None:
-    """Send by nodemailer, with its own time-outs."""
-    options = {
-        "host": to[0],
-        "port": to[1],
-        "localAddress": LISTED,
-        "name": "node.example",
-        "ignoreTLS": True,
-    }
-    envelope = {"from": "nodemailer@example.org", "to": [RECIPIENT]}
-    arguments = json.dumps([options, {"envelope": envelope, "raw": message_of("nodemailer").decode()}])
-    environment = {**os.environ, "NODE_PATH": str(folder() / "usr/share/nodejs")}
-    _run([which("node"), "-e", _NODEMAILER, arguments], environment=environment)
-
-
-def by_postfix(to: Address, arrived: Callable[[], bool]) -> None:
-    """Send by Postfix's smtp client: hand it over, and wait until it has gone on."""
+def by_postfix(delivery: Delivery) -> None:
+    """Send by Postfix's smtp client; as shipped it folds lines at 998 octets, which is turned off."""
+    host, port = delivery.to
     main = {
-        "default_transport": f"smtp:[{to[0]}]:{to[1]}",
+        "default_transport": f"smtp:[{host}]:{port}",
         "virtual_mailbox_domains": "",
         "mynetworks": "127.0.0.0/8",
-        "smtp_bind_address": LISTED,
+        "smtp_bind_address": delivery.source,
+        "smtp_line_length_limit": "0",
+        "smtp_tls_security_level": "encrypt" if delivery.secure else "none",
     }
     with postfix(main=main) as server:
-        _submit(server.address, "postfix")
-        wait_until(arrived, "Postfix delivers", seconds=WITHIN)
+        _submit(server.address, delivery)
+        wait_until(delivery.arrived, "Postfix delivers", seconds=WITHIN)
 
 
-def by_exim(to: Address, arrived: Callable[[], bool]) -> None:
-    """Send by Exim, in the foreground; what it could not deliver stays queued, and that is no error to it."""
+def by_exim(delivery: Delivery) -> None:
+    """Send by Exim, in the foreground; as shipped it bounces lines beyond 998 octets.
+
+    What it could not deliver stays queued, and that is no error to it.
+    """
+    host, port = delivery.to
+    tls = "hosts_require_tls" if delivery.secure else "hosts_avoid_tls"
     with root_directory() as root:
-        _write(root / "etc/exim.conf", _EXIM.format(host=to[0], port=to[1], source=LISTED))
+        _write(root / "etc/exim.conf", _EXIM.format(host=host, port=port, source=delivery.source, tls=tls))
         _own(root / "var/spool/exim", "Debian-exim")
-        command = ["/usr/sbin/exim4", "-C", "/etc/exim.conf", "-odf", "-i", "-f", "exim@example.org"]
-        _run(["chroot", str(root), *command, RECIPIENT], stdin=message_of("exim").replace(b"\r\n", b"\n"))
+        command = ["/usr/sbin/exim4", "-C", "/etc/exim.conf", "-odf", "-i", "-f", delivery.reverse_path]
+        run(["chroot", str(root), *command, RECIPIENT], stdin=delivery.in_unix)
         logs = sorted((root / "var/spool/exim").glob("log-*"))
-        assert arrived(), "\n".join(log.read_text("utf-8", "replace") for log in logs)
+        assert delivery.arrived(), "\n".join(log.read_text("utf-8", "replace") for log in logs)
 
 
-def by_opensmtpd(to: Address, arrived: Callable[[], bool]) -> None:
+def by_opensmtpd(delivery: Delivery) -> None:
     """Send by OpenSMTPD: hand it over, and wait until it has gone on."""
+    host, port = delivery.to
     with root_directory() as root:
         door = (LOOPBACK, free_port())
-        rules = _OPENSMTPD.format(door=door[1], host=to[0], port=to[1], source=LISTED)
+        # unlike the others it checks the certificate of a host it is told to send to, with no word about it
+        scheme, tls = ("smtp+tls", "tls no-verify") if delivery.secure else ("smtp+notls", "")
+        rules = _OPENSMTPD.format(
+            door=door[1], scheme=scheme, host=host, port=port, tls=tls, source=delivery.source
+        )
         _write(root / "etc/smtpd.conf", rules)
         (root / "var/lib/opensmtpd/empty").mkdir(parents=True, exist_ok=True)
         (root / "var/spool/smtpd").mkdir()
@@ -161,20 +148,58 @@ def by_opensmtpd(to: Address, arrived: Callable[[], bool]) -> None:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             wait_until(lambda: process.poll() is not None or answers(door), "OpenSMTPD answers")
-            _submit(door, "opensmtpd")
-            wait_until(arrived, "OpenSMTPD delivers", seconds=WITHIN)
+            _submit(door, delivery)
+            wait_until(delivery.arrived, "OpenSMTPD delivers", seconds=WITHIN)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(10)
 
 
 SENDERS: Final[Mapping[str, Sender]] = {
-    "postfix": by_postfix,
-    "exim": by_exim,
-    "opensmtpd": by_opensmtpd,
-    "swaks": by_swaks,
-    "nodemailer": by_nodemailer,
+    "postfix": Sender(by_postfix, ("postfix",), root=True),
+    "exim": Sender(by_exim, files=("usr/sbin/exim4",), root=True),
+    "opensmtpd": Sender(by_opensmtpd, files=("usr/sbin/smtpd",), root=True, longest=65534),
+    "swaks": Sender(clients.by_swaks, ("swaks",)),
+    "curl": Sender(clients.by_curl, ("curl",)),
+    "msmtp": Sender(clients.by_msmtp, ("msmtp",)),
+    "nodemailer": Sender(clients.by_nodemailer, ("node",), files=("usr/share/nodejs/nodemailer",)),
+    "perl": Sender(clients.by_perl, ("perl",), files=(PERL_TLS,)),
+    "go": Sender(clients.by_go, ("go",)),
+    "php": Sender(clients.by_php, ("php",), files=("usr/share/php/libphp-phpmailer",), longest=1000),
+    "smtplib": Sender(clients.by_smtplib),
+    "aiosmtplib": Sender(clients.by_aiosmtplib),
 }
+
+
+def missing(name: str) -> str:
+    """Return what the sender *name* would need and is not here, "" when it can start."""
+    return SENDERS[name].missing()
+
+
+def sender_or_skip(name: str) -> Sender:
+    """Return a sender, or skip the test where it is missing; where CI=true, fail it."""
+    if lacking := missing(name):
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
+            f"missing: {lacking}; tests/servers.sh installs them"
+        )
+    return SENDERS[name]
+
+
+def message_of(name: str) -> bytes:
+    """Return a short message from name@example.org."""
+    return header_of(name) + BODY
+
+
+def header_of(name: str) -> bytes:
+    """Return a header with all that a sender would add where it is missing, and the empty line after it."""
+    fields = (
+        f"From: {name}@example.org",
+        f"To: {RECIPIENT}",
+        "Date: Tue, 24 Nov 2026 08:00:00 +0000",
+        f"Message-ID: <{name}@example.org>",
+        f"Subject: sent by {name}",
+    )
+    return "".join(f"{field}\r\n" for field in fields).encode() + b"\r\n"
 
 
 @contextmanager
@@ -205,14 +230,7 @@ def _write(path: Path, text: str) -> None:
     path.chmod(0o644)
 
 
-def _submit(door: Address, name: str) -> None:
+def _submit(door: Address, delivery: Delivery) -> None:
     with smtplib.SMTP(*door, local_hostname="user.example", timeout=WITHIN) as client:
-        client.sendmail(f"{name}@example.org", [RECIPIENT], message_of(name))
-
-
-def _run(command: list[str], *, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> None:
-    ended = subprocess.run(
-        command, input=stdin, env=environment, capture_output=True, check=False, timeout=WITHIN
-    )
-    said = (ended.stdout + ended.stderr).decode("utf-8", "replace")
-    assert ended.returncode == 0, f"{command[0]} ended with {ended.returncode}: {said}"
+        options = ["BODY=8BITMIME"]
+        client.sendmail(delivery.reverse_path, [RECIPIENT], delivery.message, mail_options=options)

@@ -5,6 +5,7 @@ others. What else a test may ask of a backend (delays, refusals, oddities) is `t
 """
 
 import hashlib
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -38,14 +39,16 @@ class Sink(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self) -> None:
-        super().__init__((LOOPBACK, 0), _Session)
+    def __init__(self, host: str = LOOPBACK) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, 0), _Session)
         self.stored: dict[str, list[Stored]] = {}
 
     @property
     def address(self) -> Address:
         """Where it listens."""
-        return (LOOPBACK, self.socket.getsockname()[1])
+        host, port = self.socket.getsockname()[:2]
+        return (host, port)
 
 
 class _Session(socketserver.StreamRequestHandler):
@@ -85,9 +88,9 @@ class _Session(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def sink() -> Iterator[Sink]:
-    """Run a sink."""
-    with Sink() as server:
+def sink(host: str = LOOPBACK) -> Iterator[Sink]:
+    """Run a sink on *host*."""
+    with Sink(host) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:

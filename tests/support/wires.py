@@ -38,6 +38,7 @@ LONG: Final = 10_000.0  # seconds of a clock that jumps
 def load(**variables: str) -> Settings:
     """Return settings under which nothing leaves loopback; *variables* go without their prefix."""
     calm = {"ALLOW": "none", "DNS_SERVERS": NOBODY, "RELAY_TEST": "off", "SCORE_WAIT": "0.1s"}
+    calm |= {"STATE_DIR": "/dev/null"}  # no directory: whoever wants a control socket names one
     values = calm | {"HOSTNAME": "mx.example", "PACE_JITTER": "0"} | variables
     return settings_of.load({f"TARPIT_{name}": value for name, value in values.items()})
 

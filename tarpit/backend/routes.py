@@ -1,0 +1,80 @@
+"""Which group of backends a recipient's mail goes to (TARPIT_ROUTES). Pure: names, no connections.
+
+    user@example.org     an address, before all
+    example.org          its domain
+    *.example.org        a domain below, the longest first; example.org itself is not below
+    *                    all others; without it they go to TARPIT_BACKENDS
+
+Case does not count, in the local part neither: `Info@` is the same department as `info@`. Nor does it matter
+how a domain is written (A-labels or U-labels) or a local part quoted. `<postmaster>` without a domain is ours
+(RFC 5321 section 4.5.1): it goes to the backends for all others, and is never refused.
+
+Rejected: routes in the order in which they are written. Whoever adds one below `*` would wonder for long.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tarpit.destinations import Route, fold, fold_domain
+from tarpit.smtp.addresses import ForwardPath
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Backends by name, any of which may have a recipient's mail. *number* is its place among all groups."""
+
+    names: tuple[str, ...]
+    number: int = 0
+
+    def __str__(self) -> str:
+        return ",".join(self.names)
+
+
+class Routes:
+    """All routes of a server: for every recipient a group, or none where it is refused."""
+
+    __slots__ = ("_others", "_table", "default", "groups")
+
+    def __init__(self, routes: Sequence[Route], backends: Sequence[str]) -> None:
+        """*backends* are the names of those that TARPIT_BACKENDS has."""
+        found: dict[frozenset[str], Group] = {}
+
+        def group(names: Sequence[str]) -> Group:
+            return found.setdefault(frozenset(names), Group(tuple(names), len(found)))
+
+        self._table: Mapping[str, Group | None] = {
+            route.pattern: group([backend.name for backend in route.backends]) if route.backends else None
+            for route in routes
+        }
+        rest = self._table.get("*") or group(backends)
+        self.default = rest
+        self._others = self._table.get("*", rest)
+        self.groups = tuple(found.values())
+
+    @property
+    def several(self) -> bool:
+        """Whether it takes a recipient to know where a message goes."""
+        return len(self.groups) > 1
+
+    @property
+    def refusing(self) -> bool:
+        """Whether there are recipients that are refused here."""
+        return self._others is None or None in self._table.values()
+
+    def find(self, path: ForwardPath) -> Group | None:
+        """Return where mail for *path* goes; None: it is refused."""
+        if path.mailbox is None:
+            return self.default
+        domain = fold_domain(path.mailbox.domain)
+        for pattern in (fold(path.mailbox), domain, *_above(domain)):
+            if pattern in self._table:
+                return self._table[pattern]
+        return self._others
+
+
+def _above(domain: str) -> Sequence[str]:
+    """Return the patterns of all that *domain* is below, the longest first; an address is below nothing."""
+    if domain.startswith("["):
+        return ()
+    labels = domain.split(".")
+    return ["*." + ".".join(labels[start:]) for start in range(1, len(labels))]

@@ -1,0 +1,141 @@
+"""A clean peer's session: joined to a backend, whose own words it hears; bytes unchanged.
+
+It stays so to the end, or to the command with which the peer has turned out a suspect: that one is returned
+unanswered, and `suspect` has the rest. What goes over a joined connection, and what does not, is `relay`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import trio
+
+from tarpit.backend.dial import Line
+from tarpit.backend.pool import Loan
+from tarpit.errors import PeerGone, PeerSilent, Stopping
+from tarpit.pace import Stage
+from tarpit.policy import Treatment
+from tarpit.relay import Relay
+from tarpit.services import Services
+from tarpit.settings import TlsMode
+from tarpit.smtp.commands import Command, Rcpt
+from tarpit.smtp.dialogue import Heard
+from tarpit.smtp.guard import Guard
+from tarpit.smtp.observer import Observer
+from tarpit.smtp.replies import Reply
+from tarpit.smtp.states import State
+
+if TYPE_CHECKING:
+    from tarpit.session import Session
+
+Hearing = TypeVar("Hearing", bound=Observer)
+
+NO_ROUTE: Final = Reply.of(550, "5.7.1 No mail for this domain is taken here")  # TARPIT_ROUTES says `refuse`
+
+
+class Clean:
+    """What of a session is joined to a backend."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+
+    async def run(self) -> Heard | None:
+        """Join a clean peer to a backend, whose own banner it sees.
+
+        Returns the command with which it turned out a suspect, or None at the end.
+        """
+        session = self._session
+        async with session.services.pool.joined(session.introduction(), ours=session.ours) as loan:
+            session.backend_name, line = loan.backend.name, loan.line
+            began = trio.current_time()
+            try:
+                relay = self.joined(loan, self.observer(pipelining=True, kind=Observer))
+                await session.voice.say(line.banner, Stage.BANNER)
+                unheard = await self.relayed(relay, line)
+                if unheard is not None:
+                    await line.quit()
+            finally:
+                session.backend_seconds += trio.current_time() - began
+        return unheard
+
+    def observer(self, *, pipelining: bool, kind: type[Hearing]) -> Hearing:
+        """Return what hears both sides."""
+        services = self._session.services
+        ours, passed = services.terminator is not None, passes_tls(services)
+        return kind(self._session.dialogue, pipelining=pipelining, starttls=passed, terminates=ours)
+
+    def joined(
+        self,
+        loan: Loan,
+        observer: Observer,
+        *,
+        parts: Callable[[Heard], bool] | None = None,
+        elsewhere: Callable[[Rcpt], Reply | None] | None = None,
+        once: bool = False,
+    ) -> Relay:
+        """Return a relay between the peer and the backend of *loan*; what is given differs from the usual."""
+        session, services = self._session, self._session.services
+        session.relay = Relay(
+            session.voice,
+            loan.line.wire,
+            observer,
+            services.time_outs,
+            on_command=session.inquiries.begin,
+            before_rcpt=session.inquiries.before_recipient,
+            parts=parts or self._parts,
+            elsewhere=elsewhere or self._elsewhere,
+            once=once,
+            guard=partial(Guard, refuse_bare=services.means.refuse_bare),
+            starttls=self.starttls if services.terminator is not None else None,
+            idle=loan.idle,
+        )
+        return session.relay
+
+    async def relayed(self, relay: Relay, line: Line, first: Heard | None = None) -> Heard | None:
+        """Relay to the end, *first* before all, or to what is not for that backend: it is returned."""
+        session = self._session
+        try:
+            return await relay.run(first)
+        except (PeerGone, PeerSilent, Stopping):
+            # in the middle of a message, or inside TLS, nothing may be said that could be taken for its end
+            unheard_of = relay.blind or session.dialogue.state is State.DATA
+            line.wire.abort() if unheard_of else await line.quit()
+            raise
+        finally:
+            session.blind = relay.blind
+            session.last_reply = relay.last_reply
+
+    async def starttls(self, command: Command) -> bool:
+        """Answer STARTTLS ourselves, and return whether all that follows is inside TLS."""
+        session = self._session
+        assert session.services.terminator is not None
+        try:
+            return await session.services.terminator.answer(command, session.voice, session.dialogue)
+        except (PeerGone, PeerSilent) as failed:
+            session.tls_failure = str(failed)
+            raise
+
+    def _parts(self, _: Heard) -> bool:
+        return not self._session.dialogue.standing and turned(self._session)
+
+    def _elsewhere(self, rcpt: Rcpt) -> Reply | None:
+        routes = self._session.services.routes
+        return NO_ROUTE if routes.refusing and routes.find(rcpt.path) is None else None
+
+
+def turned(session: "Session") -> bool:
+    """Whether a clean peer is to be served as a suspect from here on.
+
+    A suspect that was promised more than we could keep stays: we would refuse what its backend takes.
+    """
+    treatment, mail = session.judgement.treatment, session.dialogue.mail
+    if treatment is Treatment.SLOW and mail is not None and session.dialogue.state is State.MAIL:
+        return session.services.means.refusal(mail) is None
+    return treatment is not Treatment.PASS
+
+
+def passes_tls(services: Services) -> bool:
+    """Whether STARTTLS is the backend's affair."""
+    return services.settings.starttls is TlsMode.PASS

@@ -1,0 +1,167 @@
+"""The supervisor's children, and what they have to say: made, heard, buried.
+
+What follows from it is the `supervisor`'s.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+
+from structlog.typing import FilteringBoundLogger as Log
+
+from tarpit import lead, office, underling
+from tarpit.lead import Report, Word
+from tarpit.listeners import Door
+from tarpit.offspring import Child, Slot, fork
+from tarpit.settings import Settings
+from tarpit.sheet import Sheet
+from tarpit.vigil import Vigil
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A child has ended."""
+
+    how: str  # "exit code 1", "SIGKILL"
+
+
+class Crew:
+    """A slot for each worker, and one for the office."""
+
+    def __init__(self, count: int, doors: Sequence[Door], vigil: Vigil) -> None:
+        self.slots = [Slot(number) for number in range(count)]
+        self.office = Slot(-1)
+        self._doors = doors
+        self._vigil = vigil
+
+    @property
+    def workers(self) -> list[Child]:
+        """All workers that are alive."""
+        return [child for slot in self.slots for child in slot.children]
+
+    @property
+    def sessions(self) -> int:
+        """The sessions that are open, in all of them."""
+        return sum(child.sheet.sessions for child in self.workers)
+
+    @property
+    def trying(self) -> bool:
+        """Whether any worker is not in its place yet."""
+        return any(slot.trying is not None for slot in self.slots)
+
+    def tell(self, word: Word) -> None:
+        """Tell all workers."""
+        for child in self.workers:
+            lead.tell(child.lead, word)
+
+    def make(self, slot: Slot, settings: Settings, log: Log, *, starting: bool = False) -> None:
+        """Make a worker, which is tried from now on; with *starting*, under settings not used before."""
+        sheet = Sheet(backend.name for backend in settings.all_backends)
+        (ours, theirs), (end, line) = lead.pair(), lead.pair()
+        before = [child.sheet for child in slot.children]
+        post = underling.Post(slot.number, theirs, line, sheet, before, starting=starting)
+        listeners = [door.of(slot.number) for door in self._doors]
+        work = partial(underling.run, settings, listeners, log, post)
+        slot.trying = Child(slot.number, self._fork(work, ours, end), ours, end, sheet)
+        self._made(slot, ours, theirs, line)
+
+    def make_office(self, settings: Settings, log: Log) -> None:
+        """Make the office, and have it speak with all workers."""
+        ours, theirs = lead.pair()
+        work = partial(office.run, settings.state_dir, log, theirs)
+        self.office.serving = Child(-1, self._fork(work, ours), ours)
+        self._made(self.office, ours, theirs)
+        for slot in self.slots:
+            self._introduce(slot.serving)
+
+    def promote(self, slot: Slot, *, within: float = inf) -> None:
+        """Have the worker that is tried serve, and the one before it leave, *within* so many seconds."""
+        if slot.serving is not None:
+            slot.leaving.append(slot.serving)
+            slot.serving.until = time.monotonic() + within
+            lead.tell(slot.serving.lead, Word.LEAVE)
+        slot.serving, slot.trying = slot.trying, None
+        slot.rest()  # whoever died here while this one was tried has its successor
+        assert slot.serving is not None
+        lead.tell(slot.serving.lead, Word.GO)
+        self._introduce(slot.serving)
+
+    def dismiss(self) -> None:
+        """Have nobody tried any more."""
+        for slot in self.slots:
+            if slot.trying is not None:
+                slot.trying.dismissed = True
+                slot.trying.kill()
+
+    def news(self) -> Iterator[tuple[Slot, Child, Report | Died]]:
+        """Yield what has happened since the last time; of a child that has ended, that is the last."""
+        for slot in (*self.slots, self.office):
+            for child in slot.children:
+                how = child.ended()  # first: what it has said before is there then
+                while (said := lead.hear(child.lead)) is not None:
+                    yield slot, child, said
+                if how is not None:
+                    yield slot, child, Died(how)
+
+    @property
+    def until(self) -> float:
+        """When the first of those that leave has to be gone."""
+        return min((child.until for child in self.workers), default=inf)
+
+    def kill_late(self) -> None:
+        """Kill those that should have left by now."""
+        for child in self.workers:
+            if child.until <= time.monotonic():
+                child.until = inf
+                child.kill()
+
+    def bury(self, slot: Slot, child: Child) -> None:
+        """Forget a child that has ended."""
+        self._vigil.forget(child.lead)
+        child.close()
+        if child is slot.serving:
+            slot.serving = None
+        elif child is slot.trying:
+            slot.trying = None
+        else:
+            slot.leaving.remove(child)
+
+    def end_office(self, patience: float) -> None:
+        """Have the office end, which removes its socket, and wait for it so many seconds at most."""
+        if (child := self.office.serving) is None:
+            return
+        self._vigil.forget(child.lead)
+        child.lead.close()
+        until = time.monotonic() + patience
+        while child.ended() is None:
+            if time.monotonic() > until:
+                child.kill()
+            time.sleep(0.01)
+        self.office.serving = None
+
+    def close(self) -> None:
+        """Let go of all children."""
+        for child in (*self.workers, *self.office.children):
+            child.close_sockets()
+
+    def _fork(self, work: Callable[[], int], *ours: socket.socket) -> int:
+        def let_go() -> None:
+            self._vigil.close()
+            self.close()
+            for sock in ours:
+                sock.close()
+
+        return fork(work, let_go)
+
+    def _made(self, slot: Slot, ours: socket.socket, *theirs: socket.socket) -> None:
+        for sock in theirs:
+            sock.close()
+        slot.rest()
+        self._vigil.watch(ours)
+
+    def _introduce(self, child: Child | None) -> None:
+        if child is not None and child.line is not None and self.office.serving is not None:
+            office.introduce(self.office.serving.lead, child.slot, child.line)

@@ -1,0 +1,100 @@
+"""A clean peer's session: joined, waiting for a place, or ended for want of one."""
+
+import trio
+from trio.testing import MockClock
+
+from tests.support.sessions import another, session
+from tests.support.wires import wire_pair
+
+ENVELOPE = (b"EHLO peer.example", b"MAIL FROM:<>")
+
+
+async def test_a_clean_peer_sees_the_backend(autojump_clock: MockClock) -> None:
+    """Banner and replies are the backend's, and one event tells the story."""
+    async with session() as (far, backend, around, _):
+        assert await far.hear() == backend.answers["BANNER"]
+        assert await far.ask(b"HELO peer.example") == b"250 backend.example\r\n"
+        assert await far.ask(b"QUIT") == b"221 2.0.0 Bye\r\n"
+        assert await far.hear_all() == b""
+    closed = around.closed()
+    assert (closed["ended"], closed["treatment"], closed["would_be"]) == ("quit", "pass", "pass")
+    assert backend.connections[0].received == b"HELO peer.example\r\nQUIT\r\n"
+
+
+async def test_without_a_backend(autojump_clock: MockClock) -> None:
+    """A backend that refuses us is a 421, never a 5xx."""
+    async with session({"BANNER": b"554 5.7.1 go away\r\n"}) as (far, _, around, _):
+        assert (await far.hear_all()).startswith(b"421 4.3.0 ")
+    assert around.closed()["ended"] == "backend"
+
+
+async def test_tls_off_is_off(autojump_clock: MockClock) -> None:
+    """With TARPIT_TLS=off STARTTLS is refused here, joined or not."""
+    async with session(TLS="off") as (far, backend, _, _one):
+        await far.hear()
+        await far.ask(b"HELO peer.example")
+        assert (await far.ask(b"STARTTLS")).startswith(b"502 ")
+        await far.ask(b"QUIT")
+    assert b"STARTTLS" not in backend.connections[0].received
+
+
+async def test_no_connection_free(autojump_clock: MockClock) -> None:
+    """A clean peer waits for TARPIT_BACKEND_QUEUE at most, and hears that we are busy, not broken."""
+    async with session(BACKEND_MAX="1", BACKEND_QUEUE="7s") as (first, _, around, _one):
+        await first.hear()
+        async with wire_pair(around.poller) as (wire, far):
+            began = trio.current_time()
+            around.services.nursery.start_soon(another(around, wire).run)
+            assert (await far.hear_all()).startswith(b"421 4.3.2 ")
+            assert 7 <= trio.current_time() - began < 8
+        await first.ask(b"QUIT")
+
+
+async def test_a_silent_peer_makes_room(autojump_clock: MockClock) -> None:
+    """While another waits, one that has been silent outside a transaction for 10 s hears 421 4.4.2."""
+    async with session(BACKEND_MAX="1", BACKEND_QUEUE="60s") as (silent, backend, around, _one):
+        around.services.nursery.start_soon(around.services.pool.end_idle)
+        await silent.hear()
+        await silent.ask(b"HELO peer.example")
+        began = trio.current_time()
+        async with wire_pair(around.poller) as (wire, far):
+            await trio.sleep(4)
+            around.services.nursery.start_soon(another(around, wire).run)
+            assert (await silent.hear_all()).startswith(b"421 4.4.2 ")
+            assert 10 <= trio.current_time() - began < 11
+            assert (await far.hear()).startswith(b"220 ")
+            assert [line[:4] for line in backend.connections[0].commands] == [b"HELO", b"QUIT"]
+            await far.ask(b"QUIT")
+            await far.hear_all()
+
+
+async def test_a_silent_peer_inside_tls_makes_room(autojump_clock: MockClock) -> None:
+    """It is cut without a word that could not be understood, if it is its turn to speak."""
+    async with session({"STARTTLS": b"220 go\r\n"}, BACKEND_MAX="1", BACKEND_QUEUE="60s") as run:
+        silent, backend, around, _one = run
+        around.services.nursery.start_soon(around.services.pool.end_idle)
+        await silent.hear()
+        await silent.ask(b"HELO peer.example")
+        assert await silent.ask(b"STARTTLS") == b"220 go\r\n"
+        async with wire_pair(around.poller) as (wire, far):
+            await trio.sleep(4)
+            around.services.nursery.start_soon(another(around, wire).run)
+            assert await silent.hear_all() == b""
+            assert (await far.hear()).startswith(b"220 ")
+            assert backend.connections[0].commands == [b"HELO peer.example", b"STARTTLS"]
+            await far.ask(b"QUIT")
+            await far.hear_all()
+
+
+async def test_mail_that_has_begun_is_not_cut_short(autojump_clock: MockClock) -> None:
+    """However long it takes, and whoever waits."""
+    async with session(BACKEND_MAX="1", BACKEND_QUEUE="60s") as (silent, _, around, _one):
+        around.services.nursery.start_soon(around.services.pool.end_idle)
+        await silent.hear()
+        for line in ENVELOPE:
+            await silent.ask(line)
+        async with wire_pair(around.poller) as (wire, far):
+            around.services.nursery.start_soon(another(around, wire).run)
+            assert (await far.hear_all()).startswith(b"421 4.3.2 ")
+        assert await silent.ask(b"RCPT TO:<you@there.example>") == b"250 2.1.5 Ok\r\n"
+        await silent.ask(b"QUIT")

@@ -1,0 +1,154 @@
+"""The process that operators speak to, without the process: its workers say what they are told to."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import orjson
+import pytest
+import trio
+
+from tarpit import lead, office
+from tarpit.control import Refused
+from tarpit.office import Office
+
+Request = Mapping[str, object]
+
+
+class Worker:
+    """A worker that answers, and remembers what it was asked."""
+
+    def __init__(self, answer: Request | None = None) -> None:
+        self.asked: list[Request] = []
+        self.answer = answer or {"mode": "off"}
+        self.far, self.near = lead.pair()
+
+    async def run(self) -> None:
+        with trio.socket.from_stdlib_socket(self.near) as sock:
+            while data := await sock.recv(lead.LONGEST):
+                number, _, request = orjson.loads(data)
+                self.asked.append(request)
+                answer = {"rulings": RULINGS} if request == {"do": "rulings"} else self.answer
+                await sock.send(orjson.dumps([number, answer]))
+
+
+RULINGS: list[dict[str, object]] = [
+    {"network": "192.0.2.0/24", "allowed": False, "seconds": None},
+    {"network": "198.51.100.0/24", "allowed": True, "seconds": 60.0},
+]
+
+
+@asynccontextmanager
+async def attended(*workers: Worker) -> AsyncIterator[tuple[Office, trio.Nursery]]:
+    """Yield an office that speaks with *workers*."""
+    one = Office()
+    async with trio.open_nursery() as nursery:
+        for slot, worker in enumerate(workers):
+            nursery.start_soon(worker.run)
+            await one.connect(slot, worker.far)
+        yield one, nursery
+        one.close()  # which ends the workers too
+
+
+async def test_all_are_asked() -> None:
+    """Everybody carries it out, and the answers are one."""
+    workers = [Worker({"sessions": 1}), Worker({"sessions": 2})]
+    async with attended(*workers) as (one, _):
+        assert await one.obey({"do": "deny", "network": "192.0.2.0/24"}, 7) == {"sessions": 3}
+    assert all({"do": "deny", "network": "192.0.2.0/24"} in worker.asked for worker in workers)
+
+
+async def test_who_comes_later_is_told(autojump_clock: trio.testing.MockClock) -> None:
+    """A new worker is made like the others: backends, mode, and what is left of rulings."""
+    old, new = Worker(), Worker()
+    async with attended(old) as (one, nursery):
+        for order in (
+            {"do": "mode", "mode": "off"},
+            {"do": "drain", "backend": "a:25"},
+            {"do": "drain", "backend": "b:25"},
+            {"do": "enable", "backend": "a:25"},
+            {"do": "allow", "network": "198.51.100.0/24", "seconds": 60},
+        ):
+            await one.obey(order, 0)
+        await trio.sleep(20)
+        nursery.start_soon(new.run)
+        await one.connect(0, new.far)
+        assert new.asked == [
+            {"do": "drain", "backend": "b:25"},
+            {"do": "mode", "mode": "off"},
+            {"do": "deny", "network": "192.0.2.0/24"},
+            {"do": "allow", "network": "198.51.100.0/24", "seconds": 40.0},
+        ]
+
+
+async def test_a_ruling_that_is_over_is_not_told(autojump_clock: trio.testing.MockClock) -> None:
+    """Nobody hears of what holds no more."""
+    old, new = Worker(), Worker()
+    async with attended(old) as (one, nursery):
+        await one.obey({"do": "forget", "network": "192.0.2.0/25"}, 0)
+        await trio.sleep(61)
+        nursery.start_soon(new.run)
+        await one.connect(0, new.far)
+        assert new.asked == [{"do": "deny", "network": "192.0.2.0/24"}]
+
+
+async def test_a_worker_that_is_dead() -> None:
+    """The others answer for it."""
+    dead, alive = Worker(), Worker()
+    dead.near.close()
+    one = Office()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(alive.run)
+        await one.connect(0, dead.far)
+        await one.connect(1, alive.far)
+        assert await one.obey({"do": "mode"}, 0) == {"mode": "off"}
+        one.close()
+
+
+async def test_a_worker_that_hangs(autojump_clock: trio.testing.MockClock) -> None:
+    """It is waited for, but not for ever; what it says later is not taken for another answer."""
+    hanging = Worker()
+    async with attended() as (one, nursery):
+        await one.connect(0, hanging.far)
+        with pytest.raises(Refused, match="no worker answers"):
+            await one.obey({"do": "status"}, 0)
+        hanging.answer = {"mode": "observe"}
+        nursery.start_soon(hanging.run)
+        assert await one.obey({"do": "mode"}, 0) == {"mode": "observe"}
+        assert len(hanging.asked) == 2
+
+
+async def test_what_all_refuse() -> None:
+    """It is refused, and nobody is told of it later."""
+    async with attended(Worker({"error": "there is no a:25"})) as (one, nursery):
+        with pytest.raises(Refused, match="there is no a:25"):
+            await one.obey({"do": "drain", "backend": "a:25"}, 0)
+        new = Worker()
+        nursery.start_soon(new.run)
+        await one.connect(1, new.far)
+        assert new.asked == []
+
+
+async def test_workers_are_introduced() -> None:
+    """A line comes over the lead with its worker's slot; when the lead ends, so does the office."""
+    ours, theirs = lead.pair()
+    worker = Worker()
+    one = Office()
+    office.introduce(ours, 3, worker.far)
+    worker.far.close()
+    ours.close()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(worker.run)
+        await one.meet(theirs)
+        assert await one.obey({"do": "mode"}, 0) == {"mode": "off"}
+        assert one.slots == [3]
+        one.close()
+    theirs.close()
+
+
+def test_an_office_that_is_dead() -> None:
+    """Nobody is introduced to it, and that is no fault."""
+    (ours, theirs), (far, near) = lead.pair(), lead.pair()
+    theirs.close()
+    office.introduce(ours, 4, far)
+    for sock in (ours, far, near):
+        sock.close()

@@ -1,0 +1,24 @@
+"""A worker as a process of its own: its line to the office. The process itself: tests/e2e/test_workers.py."""
+
+import orjson
+import trio
+
+from tarpit import lead, underling
+from tests.support.dns_zone import FakeResolver
+from tests.support.wires import NOBODY, load, stage
+
+
+async def test_orders_are_carried_out() -> None:
+    """Each request has its answer, with its number; a refusal is one, too. It ends with the line."""
+    ours, theirs = lead.pair()
+    line = trio.socket.from_stdlib_socket(ours)
+    async with stage(load(BACKENDS=NOBODY), FakeResolver({})) as around:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(underling.attend, theirs, around.services)
+            await line.send(orjson.dumps([7, 0, {"do": "mode", "mode": "off"}]))
+            assert orjson.loads(await line.recv(lead.LONGEST)) == [7, {"mode": "off", "settings": "enforce"}]
+            await line.send(orjson.dumps([8, 0, {"do": "dance"}]))
+            assert orjson.loads(await line.recv(lead.LONGEST)) == [8, {"error": "no such request"}]
+            line.close()
+        assert around.services.mode == "off"
+    theirs.close()
