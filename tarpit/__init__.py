@@ -31,19 +31,15 @@
     observe/    events (each one a function) and how they are written
     story       the one event that tells a session's whole story, and what of it is remembered
     services    what all sessions of a worker share; the one place that catches what nobody expected
-    rulings     what the operator has said of networks while we run; errands: all that may be said so;
-                control: the socket over which it comes
+    rulings     what the operator has said of networks while we run
+    control/    the socket over which it comes, and all that may be said and asked
     watch       backends, zones and lists, looked at again and again; bell: how one is woken for it
     watch_tls   certificates, and what TLS that we only pass on would expose
     worker      builds all of the above and opens the nurseries
-    underling   a worker as a process, told what to do (lead), with its share (shares) of what is limited
-    shift       how one worker takes over from another; sheet: the numbers they share
-    office      the process that operators speak to; merging: one answer out of those of all workers
-    listeners   the sockets, opened once; steering: which of them a network meets
-    privileges  root, given up; notify: what systemd is told
-    crew        the supervisor's children (made by offspring); vigil: what it waits for
+    processes/  a worker as a process, its share of what is limited, its sockets; root given up; systemd told
     supervisor  the process around the workers: signals, deaths, reloads, exit codes
     cli/        the commands
+    tuning/     what a log says of other settings
     demo/       the proxy among toy peers, a toy zone and a toy backend, all on loopback
 
 Rows above import none below: `tests/test_layers.py` has the table. Why the tree is as it is:

@@ -23,19 +23,19 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger as Log
 
-from tarpit import lead
-from tarpit.crew import Crew, Died
 from tarpit.environment import PREFIX
 from tarpit.errors import Fault, SettingsError
-from tarpit.lead import Report, Word
-from tarpit.listeners import Door, open_doors
-from tarpit.notify import Notifier
 from tarpit.observe import events, processes
-from tarpit.offspring import Child, Slot
-from tarpit.privileges import become
+from tarpit.processes import lead
+from tarpit.processes.crew import Crew, Died
+from tarpit.processes.lead import Report, Word
+from tarpit.processes.listeners import Door, open_doors
+from tarpit.processes.notify import Notifier
+from tarpit.processes.offspring import Child, Slot
+from tarpit.processes.privileges import become
+from tarpit.processes.steering import steer
+from tarpit.processes.vigil import Vigil
 from tarpit.settings import Settings
-from tarpit.steering import steer
-from tarpit.vigil import Vigil
 
 AT_ONCE: Final = 2.0  # seconds from the second TERM to the end
 GRACE: Final = 5.0  # seconds beyond TARPIT_DRAIN

@@ -20,9 +20,9 @@ from tarpit.listen import Listener
 from tarpit.observe import events, processes
 from tarpit.policy import Treatment
 from tarpit.poller import Poller
+from tarpit.processes.shift import Shift
 from tarpit.services import Services, assemble
 from tarpit.settings import Settings
-from tarpit.shift import Shift
 from tarpit.watch import check_backend, watch_backends, watch_lists, watch_zones
 
 # The collector, not the scheduler, is what makes thousands of waiting sessions late: of 10,000, bytes came

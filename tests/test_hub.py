@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tarpit.errands import carry_out
+from tarpit.control.errands import carry_out
 from tests.support.backend import Answer, Does, FakeBackend
 from tests.support.sessions import hub_session
 from tests.support.wires import Far

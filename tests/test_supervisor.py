@@ -5,8 +5,9 @@ import socket
 import pytest
 from structlog.testing import LogCapture
 
-from tarpit import steering, supervisor
-from tarpit.listeners import Door, open_doors
+from tarpit import supervisor
+from tarpit.processes import steering
+from tarpit.processes.listeners import Door, open_doors
 from tests.support.servers import free_port
 from tests.support.wires import NOBODY, captured, load
 

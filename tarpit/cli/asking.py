@@ -1,4 +1,4 @@
-"""How a command asks the running server: a request and its answer over the control socket (`tarpit.control`).
+"""How a command asks the running server: over the control socket (`tarpit.control.server`).
 
 The server is found by TARPIT_STATE_DIR, so a command wants the settings that the server was started with.
 """
@@ -14,7 +14,7 @@ from typing import Final, NoReturn, cast
 import typer
 
 from tarpit.cli.options import EnvFile
-from tarpit.control import path_in
+from tarpit.control.server import path_in
 from tarpit.settings import load
 
 PATIENCE: Final = 10.0  # seconds

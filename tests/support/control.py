@@ -7,7 +7,7 @@ from pathlib import Path
 
 import trio
 
-from tarpit.control import Obey, attend, path_in
+from tarpit.control.server import Obey, attend, path_in
 from tarpit.services import Bugs
 from tests.support.servers import wait_until
 from tests.support.wires import captured

@@ -7,14 +7,14 @@ from math import inf
 
 import pytest
 
-from tarpit import lead
-from tarpit.offspring import LONGEST_PAUSE, Child, Slot
+from tarpit.processes import lead
+from tarpit.processes.offspring import LONGEST_PAUSE, Child, Slot
 from tests.support.proxy import ROOT
 
 
 def run(program: str) -> "subprocess.CompletedProcess[str]":
     """Run *program* with what it needs imported."""
-    imports = "import os, signal, sys, time\nfrom tarpit.offspring import *\n"
+    imports = "import os, signal, sys, time\nfrom tarpit.processes.offspring import *\n"
     return subprocess.run(
         [sys.executable, "-c", imports + program],
         cwd=ROOT,
@@ -60,7 +60,7 @@ except BlockingIOError:
 def test_how_it_has_ended() -> None:
     """By exit code or signal, told as often as it is asked; the dead are not killed again."""
     ran = run("""
-from tarpit import lead
+from tarpit.processes import lead
 for seconds in (0, 60):
     ours, theirs = lead.pair()
     child = Child(0, fork(lambda: time.sleep(seconds) or 3, lambda: None), ours)

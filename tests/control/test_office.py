@@ -7,9 +7,10 @@ import orjson
 import pytest
 import trio
 
-from tarpit import lead, office
-from tarpit.control import Refused
-from tarpit.office import Office
+from tarpit.control import office
+from tarpit.control.office import Office
+from tarpit.control.server import Refused
+from tarpit.processes import lead
 
 Request = Mapping[str, object]
 

@@ -9,7 +9,7 @@ Pure. What is asked, and what a worker answers, is `errands`.
 from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
-from tarpit.control import Answer
+from tarpit.control.server import Answer
 
 ADDED: Final = ("sessions", "held", "max_sessions", "waiting")
 

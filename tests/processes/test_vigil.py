@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 
-from tarpit.vigil import Vigil
+from tarpit.processes.vigil import Vigil
 
 
 def test_signals_are_returned() -> None:

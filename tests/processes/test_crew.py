@@ -7,11 +7,11 @@ from tests.support.proxy import ROOT
 
 SURROUNDINGS = """
 import os, signal, sys, time
-from tarpit.crew import Crew, Died
-from tarpit.lead import Ready, Refused, Stopped, Word
+from tarpit.processes.crew import Crew, Died
+from tarpit.processes.lead import Ready, Refused, Stopped, Word
 from tarpit.observe import log
 from tarpit.settings import load
-from tarpit.vigil import Vigil
+from tarpit.processes.vigil import Vigil
 
 settings = load({"TARPIT_BACKENDS": "127.0.0.1:9", "TARPIT_RELAY_TEST": "off", "TARPIT_ALLOW": sys.argv[1]})
 crew = Crew(1, [], vigil := Vigil())

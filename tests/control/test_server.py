@@ -16,8 +16,8 @@ import trio
 from structlog.testing import LogCapture
 from trio.testing import MockClock
 
-from tarpit import control
-from tarpit.control import AT_ONCE, DEADLINE, LONGEST, Answer, Refused, answer, attend, opened, path_in
+from tarpit.control import server as control
+from tarpit.control.server import AT_ONCE, DEADLINE, LONGEST, Answer, Refused, answer, attend, opened, path_in
 from tarpit.services import Bugs
 from tests.support.wires import captured
 

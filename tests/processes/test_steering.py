@@ -5,8 +5,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
-from tarpit import steering
-from tarpit.steering import IP_HEADER, program_for, steer
+from tarpit.processes import steering
+from tarpit.processes.steering import IP_HEADER, program_for, steer
 from tests.support.servers import ipv6_or_skip
 
 

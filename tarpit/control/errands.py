@@ -25,7 +25,7 @@ import trio
 
 from scoring.networks import Network
 from tarpit.backend.server import Backend
-from tarpit.control import Answer, Refused
+from tarpit.control.server import Answer, Refused
 from tarpit.observe import orders
 from tarpit.observe.log import safe
 from tarpit.policy import Treatment

@@ -3,7 +3,7 @@
 import orjson
 import trio
 
-from tarpit import lead, underling
+from tarpit.processes import lead, underling
 from tests.support.dns_zone import FakeResolver
 from tests.support.wires import NOBODY, load, stage
 

@@ -7,9 +7,9 @@ import trio
 from trio.testing import MockClock
 
 from tarpit.backend.slots import Purpose, Slots
+from tarpit.processes.sheet import Sheet
+from tarpit.processes.shift import EVERY, Shift
 from tarpit.services import Services
-from tarpit.sheet import Sheet
-from tarpit.shift import EVERY, Shift
 from tests.support.dns_zone import FakeResolver
 from tests.support.wires import NOBODY, load, stage
 

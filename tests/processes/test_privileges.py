@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tarpit.errors import SettingsError
-from tarpit.privileges import become
+from tarpit.processes.privileges import become
 
 
 def test_who_is_not_there(tmp_path: Path) -> None:

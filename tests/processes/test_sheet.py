@@ -1,6 +1,6 @@
 """A few numbers in memory that a worker shares."""
 
-from tarpit.sheet import Sheet
+from tarpit.processes.sheet import Sheet
 
 
 def test_what_is_written_is_read() -> None:

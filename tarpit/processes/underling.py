@@ -18,16 +18,17 @@ import orjson
 import trio
 from structlog.typing import FilteringBoundLogger as Log
 
-from tarpit import lead, worker
-from tarpit.control import Answer, Refused
-from tarpit.errands import carry_out
+from tarpit import worker
+from tarpit.control.errands import carry_out
+from tarpit.control.server import Answer, Refused
 from tarpit.errors import SettingsError
-from tarpit.lead import Word, report
+from tarpit.processes import lead
+from tarpit.processes.lead import Word, report
+from tarpit.processes.shares import share_of
+from tarpit.processes.sheet import Sheet
+from tarpit.processes.shift import Shift
 from tarpit.services import Services
 from tarpit.settings import Settings
-from tarpit.shares import share_of
-from tarpit.sheet import Sheet
-from tarpit.shift import Shift
 
 WRONG_SETTINGS = 78
 

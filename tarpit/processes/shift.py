@@ -17,8 +17,8 @@ import trio
 
 from tarpit.backend.server import Backend
 from tarpit.bell import Bell
+from tarpit.processes.sheet import Sheet
 from tarpit.services import Services
-from tarpit.sheet import Sheet
 
 EVERY: Final = 0.05  # seconds
 

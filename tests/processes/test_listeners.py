@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from tarpit import listeners
 from tarpit.errors import SettingsError
-from tarpit.listeners import Door, inherited_from, open_doors
+from tarpit.processes import listeners
+from tarpit.processes.listeners import Door, inherited_from, open_doors
 from tests.support.servers import free_port, ipv6_or_skip
 from tests.support.wires import NOBODY, load
 

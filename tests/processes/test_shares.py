@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tarpit.errors import SettingsError
-from tarpit.shares import part, share_of
+from tarpit.processes.shares import part, share_of
 from tests.support.wires import NOBODY, load
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tarpit.notify import Notifier
+from tarpit.processes.notify import Notifier
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """One answer out of several."""
 
-from tarpit.control import Answer
-from tarpit.merging import merged
+from tarpit.control.merging import merged
+from tarpit.control.server import Answer
 
 
 def backend(**more: object) -> dict[str, object]:

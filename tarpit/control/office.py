@@ -24,10 +24,10 @@ import orjson
 import trio
 from structlog.typing import FilteringBoundLogger as Log
 
-from tarpit import control
-from tarpit.control import Answer, Refused
-from tarpit.lead import LONGEST
-from tarpit.merging import merged
+from tarpit.control import server as control
+from tarpit.control.merging import merged
+from tarpit.control.server import Answer, Refused
+from tarpit.processes.lead import LONGEST
 from tarpit.services import Bugs
 
 PATIENCE: Final = 3.0  # seconds for all workers to answer

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from tarpit.sheet import Sheet
+from tarpit.processes.sheet import Sheet
 
 QUICK: Final = 3.0  # seconds; what died sooner would do so again
 FIRST_PAUSE: Final = 0.5  # seconds before the next try then; each time twice as long

@@ -13,7 +13,7 @@ from math import inf
 from types import TracebackType
 from typing import Final, Self
 
-from tarpit.offspring import OURS
+from tarpit.processes.offspring import OURS
 
 
 class Vigil:

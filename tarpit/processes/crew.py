@@ -12,13 +12,14 @@ from math import inf
 
 from structlog.typing import FilteringBoundLogger as Log
 
-from tarpit import lead, office, underling
-from tarpit.lead import Report, Word
-from tarpit.listeners import Door
-from tarpit.offspring import Child, Slot, fork
+from tarpit.control import office
+from tarpit.processes import lead, underling
+from tarpit.processes.lead import Report, Word
+from tarpit.processes.listeners import Door
+from tarpit.processes.offspring import Child, Slot, fork
+from tarpit.processes.sheet import Sheet
+from tarpit.processes.vigil import Vigil
 from tarpit.settings import Settings
-from tarpit.sheet import Sheet
-from tarpit.vigil import Vigil
 
 
 @dataclass(frozen=True, slots=True)

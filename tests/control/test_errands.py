@@ -1,7 +1,7 @@
 """Each request: what it does to the server, what it answers, and what is told of it."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from trio.testing import MockClock
 from tarpit.backend.server import Backend
 from tarpit.backend.slots import Purpose
 from tarpit.cli.asking import rows
-from tarpit.control import Answer, Refused
+from tarpit.control.errands import carry_out
+from tarpit.control.server import Answer, Refused
 from tarpit.destinations import BackendAddress
-from tarpit.errands import carry_out
 from tarpit.errors import BackendUnavailable
 from tarpit.pace import Stage
 from tarpit.policy import Treatment
@@ -136,7 +136,7 @@ async def test_a_drained_backend_is_passed_over() -> None:
         twin = Backend(BackendAddress(*backend.address))
         pool.backends = (*pool.backends, twin)
         pool.backends[0].slots.drained = True
-        async with pool.joined(one.introduction(), ours=one.wire.ours) as loan:
+        with closing(await pool.borrow(one.introduction(), ours=one.ours, purpose=Purpose.JOIN)) as loan:
             assert loan.backend is twin
         await far.ask(b"QUIT")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tarpit import lead
 from tarpit.errors import Fault
-from tarpit.lead import Ready, Refused, Report, Stopped, Word
+from tarpit.processes import lead
+from tarpit.processes.lead import Ready, Refused, Report, Stopped, Word
 
 
 @pytest.mark.parametrize("word", Word)
