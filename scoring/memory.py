@@ -36,11 +36,16 @@ class Memory:
 
     def recall(self, key: Hashable, now: float) -> Verdict | None:
         """Return the verdict kept under *key*, its findings as old as they are at *now*, or None."""
+        verdict, age = self.kept(key, now)
+        return None if verdict is None else verdict.aged(age)
+
+    def kept(self, key: Hashable, now: float) -> tuple[Verdict | None, float]:
+        """Return the verdict as it was kept under *key*, and its age in seconds at *now*; or None, and 0."""
         known = self._known.pop(key, None)
         if known is None or now >= known[2]:
-            return None
+            return None, 0.0
         self._known[key] = known
-        return known[0].aged(now - known[1])
+        return known[0], now - known[1]
 
     def clear(self) -> None:
         """Forget everything."""

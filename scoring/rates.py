@@ -75,7 +75,8 @@ class Meters:
 
     def over(self, key: bytes, now: float) -> bool:
         """Whether *key* is too fast at *now*."""
-        return self._ahead(self._marks.get(key, now), now)
+        mark = self._marks.get(key)
+        return mark is not None and self._ahead(mark, now)
 
     def _ahead(self, mark: float, now: float) -> bool:
         return mark - now > self._patience + 1e-9  # so that a burst of exactly the rate fits

@@ -124,6 +124,16 @@ class Scorer:
         own = self.conduct_findings(conduct) + self._rates.findings(peer, trio.current_time())
         return verdict.with_findings(*own)
 
+    def known_helo(self, address: Address, *, helo: str, host: HostName) -> tuple[Finding, ...] | None:
+        """Return what `score_helo` would return, where it is remembered; no task has to be made for that."""
+        known = self._names.recall((address, helo.lower(), host), trio.current_time())
+        return None if known is None else known.findings
+
+    def known_mail(self, address: Address, *, helo: str, mail_from: str) -> tuple[Finding, ...] | None:
+        """Return what `score_mail` would return, where it is remembered."""
+        known = self._names.recall((address, helo.lower(), mail_from), trio.current_time())
+        return None if known is None else _with_claim(known.findings, helo, mail_from)
+
     async def score_helo(
         self, address: str | Address, *, helo: str, host: HostName, until: float
     ) -> tuple[Finding, ...]:
@@ -150,9 +160,7 @@ class Scorer:
             *self._about_name(mail_from, Identity.MAIL, until),
         ]
         findings = await self._remembered((peer, helo.lower(), mail_from), signals)
-        if not _same_claim(helo, mail_from):
-            return findings
-        return (*findings, Finding("spf-helo", findings[0].result, 0.0, "weighed as spf: it is the same"))
+        return _with_claim(findings, helo, mail_from)
 
     def conduct_findings(self, conduct: Conduct) -> tuple[Finding, ...]:
         """Return what the peer's own conduct weighs."""
@@ -271,6 +279,13 @@ class Scorer:
 async def score(peer: Peer, config: Config, resolver: Lookup | None = None) -> Verdict:
     """Return the verdict on one *peer*, as `Scorer.score` does."""
     return await Scorer(config, resolver or Resolver()).score(peer)
+
+
+def _with_claim(findings: tuple[Finding, ...], helo: str, mail_from: str) -> tuple[Finding, ...]:
+    """Return *findings* of MAIL, and of the HELO name what they say of it as well."""
+    if not _same_claim(helo, mail_from):
+        return findings
+    return (*findings, Finding("spf-helo", findings[0].result, 0.0, "weighed as spf: it is the same"))
 
 
 def _same_claim(helo: str, mail_from: str) -> bool:

@@ -142,10 +142,28 @@ class Verdict:
         counts nothing for a peer that a list vouches for or that is known well. Conduct comes on top, for
         good or ill.
         """
-        if any(finding.basis is Basis.ALLOWED for finding in self.findings):
-            return 0.0
-        said = self._hearsay() + self._volume()
-        return min(said, self.hold_at - 1) + self._points(Basis.CONDUCT)
+        hearsay = volume = conduct = 0.0  # one pass: a session asks for its score several times
+        names: dict[str, list[float]] | None = None
+        for finding in self.findings:
+            basis, points = finding.basis, finding.points
+            if basis is Basis.ALLOWED:
+                return 0.0
+            if not points:
+                continue
+            if basis is Basis.VOLUME:
+                volume += points
+            elif basis is Basis.CONDUCT:
+                conduct += points
+            elif finding.signal.startswith("rhsbl:"):
+                names = {} if names is None else names
+                names.setdefault(finding.signal.rpartition(":")[0], []).append(points)
+            else:
+                hearsay += points
+        if names:
+            hearsay += sum(max(0.0, *listed) + min(0.0, *listed) for listed in names.values())
+        if volume > 0 and not self.vouched_for:
+            hearsay += min(volume, max(self.suspect_at - 1, 0.0))
+        return min(hearsay, self.hold_at - 1) + conduct
 
     @property
     def vouched_for(self) -> bool:
@@ -179,25 +197,8 @@ class Verdict:
             return Opinion.HOSTILE
         if score >= self.suspect_at:
             return Opinion.SUSPECT
-        silent = all(finding.result in SILENCE for finding in self.findings)
-        return Opinion.NO_OPINION if silent else Opinion.CLEAN
-
-    def _hearsay(self) -> float:
-        points, names = 0.0, dict[str, list[float]]()
-        for finding in self.findings:
-            if finding.basis is Basis.HEARSAY and finding.points:
-                if finding.signal.startswith("rhsbl:"):
-                    names.setdefault(finding.signal.rpartition(":")[0], []).append(finding.points)
-                else:
-                    points += finding.points
-        return points + sum(max(0.0, *listed) + min(0.0, *listed) for listed in names.values())
-
-    def _volume(self) -> float:
-        points = min(self._points(Basis.VOLUME), max(self.suspect_at - 1, 0.0))
-        return 0.0 if points <= 0 or self.vouched_for else points
-
-    def _points(self, basis: Basis) -> float:
-        return sum(finding.points for finding in self.findings if finding.basis is basis)
+        spoke = any(finding.result not in SILENCE for finding in self.findings)
+        return Opinion.CLEAN if spoke else Opinion.NO_OPINION
 
     def with_findings(self, *new: Finding) -> "Verdict":
         """Return the verdict with *new* findings, each in the place of an older one of its signal."""

@@ -170,14 +170,22 @@ class Classifier:
         await self._store.remember(address, _lasting(verdict))
         return self.ruled(address) or verdict, remembered  # the operator may have spoken meanwhile
 
+    def known_hello(self, address: Address, helo: str, host: HostName) -> tuple[Finding, ...] | None:
+        """Return what the HELO name adds, where that is remembered."""
+        return self._scorer.known_helo(address, helo=helo, host=host)
+
+    def known_mail(self, address: Address, helo: str | None, mail: Mail) -> tuple[Finding, ...] | None:
+        """Return what the reverse-path adds, where that is remembered."""
+        return self._scorer.known_mail(address, helo=helo or "", mail_from=_sender(mail))
+
     async def at_hello(self, address: Address, helo: str, host: HostName) -> tuple[Finding, ...]:
         """Return what the HELO name adds, within TARPIT_SCORE_WAIT."""
         return await self._scorer.score_helo(address, helo=helo, host=host, until=self._until())
 
     async def at_mail(self, address: Address, helo: str | None, mail: Mail) -> tuple[Finding, ...]:
         """Return what the reverse-path adds, within TARPIT_SCORE_WAIT."""
-        sender = str(mail.path.mailbox) if mail.path.mailbox else ""
-        return await self._scorer.score_mail(address, helo=helo or "", mail_from=sender, until=self._until())
+        until = self._until()
+        return await self._scorer.score_mail(address, helo=helo or "", mail_from=_sender(mail), until=until)
 
     async def watch_zones(self, report: Callable[[ZoneChange], None]) -> None:
         """Have the DNSBL zones tested again and again; *report* is told of each that is set aside or back."""
@@ -211,6 +219,10 @@ class Classifier:
     def _verdict(self, *findings: Finding) -> Verdict:
         config = self._scorer.config
         return Verdict(findings, config.suspect_at, config.hold_at)
+
+
+def _sender(mail: Mail) -> str:
+    return str(mail.path.mailbox) if mail.path.mailbox else ""
 
 
 def _lasting(verdict: Verdict) -> Verdict:

@@ -12,6 +12,7 @@ import trio
 
 from tarpit.backend.dial import Line
 from tarpit.backend.pool import Loan
+from tarpit.backend.slots import Purpose
 from tarpit.errors import PeerGone, PeerSilent, Stopping
 from tarpit.pace import Stage
 from tarpit.policy import Treatment
@@ -33,6 +34,24 @@ Hearing = TypeVar("Hearing", bound=Observer)
 NO_ROUTE: Final = Reply.of(550, "5.7.1 No mail for this domain is taken here")  # TARPIT_ROUTES says `refuse`
 
 
+class Waiting:
+    """A peer that waits for a backend: it gives up its place in the queue when it leaves.
+
+    Who has finished sending may have said all that it has to say, and hears its answers in its turn.
+    """
+
+    __slots__ = ("_scope", "_session")
+
+    def __init__(self, session: "Session", scope: trio.CancelScope) -> None:
+        self._session = session
+        self._scope = scope
+
+    def hung_up(self) -> None:
+        """End the wait, if nothing that was said is still to be answered."""
+        if self._session.wire.has_left(after_fin=not len(self._session.dialogue.lines)):
+            self._scope.cancel()
+
+
 class Clean:
     """What of a session is joined to a backend."""
 
@@ -46,19 +65,34 @@ class Clean:
 
         Returns the command with which it turned out a suspect, or None at the end.
         """
-        session = self._session
-        async with session.services.pool.joined(session.introduction(), ours=session.ours) as loan:
-            session.backend_name, line = loan.backend.name, loan.line
-            began = trio.current_time()
-            try:
-                relay = self.joined(loan, self.observer(pipelining=True, kind=Observer))
-                await session.voice.say(line.banner, Stage.BANNER)
-                unheard = await self.relayed(relay, line)
-                if unheard is not None:
-                    await line.quit()
-            finally:
-                session.backend_seconds += trio.current_time() - began
+        session, loan = self._session, await self._borrowed()
+        session.backend_name, line = loan.backend.name, loan.line
+        began = trio.current_time()
+        try:
+            relay = self.joined(loan, self.observer(pipelining=True, kind=Observer))
+            await session.voice.say(line.banner, Stage.BANNER)
+            unheard = await self.relayed(relay, line)
+            if unheard is not None:
+                await line.quit()
+        finally:
+            session.backend_seconds += trio.current_time() - began
+            loan.close()
         return unheard
+
+    async def _borrowed(self) -> Loan:
+        """Return a connection when the peer's turn has come. Raises `PeerGone` once it has left."""
+        session = self._session
+        with trio.CancelScope() as scope:
+            waiting = session.wire.on_hangup = Waiting(session, scope)
+            try:
+                if session.wire.hung_up:
+                    waiting.hung_up()
+                return await session.services.pool.borrow(
+                    session.introduction(), ours=session.ours, purpose=Purpose.JOIN
+                )
+            finally:
+                session.wire.on_hangup = None
+        raise PeerGone("left before a backend was free")
 
     def observer(self, *, pipelining: bool, kind: type[Hearing]) -> Hearing:
         """Return what hears both sides."""

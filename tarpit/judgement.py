@@ -34,6 +34,7 @@ class Judgement:
         "_offences",
         "_services",
         "_treatment",
+        "_without_conduct",
         "account",
         "began",
         "left",
@@ -61,6 +62,7 @@ class Judgement:
         self.waited = 0.0  # seconds that a backend took to say what comes next
         self.remembered: Remembered = NOTHING
         self._offences = 0  # how many have been weighed
+        self._without_conduct = True  # whether the verdict has no finding of what the peer has done
         self.adopt(services.classifier.unscored)
 
     # -- what is known
@@ -75,8 +77,11 @@ class Judgement:
 
         Of a *new_mail* it stands in the place of what lists said of the reverse-path before.
         """
-        kept = tuple(one for one in self.verdict.findings if not (new_mail and _about_mail(one)))
-        self.adopt(replace(self.verdict, findings=kept).with_findings(*findings))
+        verdict = self.verdict
+        if new_mail and any(map(_about_mail, verdict.findings)):
+            kept = tuple(one for one in verdict.findings if not _about_mail(one))
+            verdict = replace(verdict, findings=kept)
+        self.adopt(verdict.with_findings(*findings))
         self.weigh()
 
     def rule(self, verdict: Verdict) -> None:
@@ -87,8 +92,16 @@ class Judgement:
     def weigh(self) -> None:
         """Add to the verdict what the peer has done by now."""
         self._offences = self._dialogue.offences.count
-        if self.scored:
+        if self.scored and not (self._blameless and self._without_conduct):
+            self._without_conduct = self._blameless
             self.adopt(self._services.classifier.with_conduct(self.verdict, self.conduct()))
+
+    @property
+    def _blameless(self) -> bool:
+        """Whether there is no conduct to weigh, for good or ill: so it is of most peers, most of the time."""
+        before = self.remembered
+        shown = self._offences or self.pregreet or self.traps or self.left[0]
+        return not (shown or before.good_before or before.bad_before)
 
     def spoke_early(self) -> None:
         """Take note that the peer spoke before its banner."""

@@ -96,9 +96,10 @@ READ_AT_ONCE: Final = ReadPace()
 
 def choose_treatment(verdict: Verdict) -> Treatment:
     """Return what the verdict asks for."""
-    if verdict.hostile:
+    score = verdict.score
+    if score >= verdict.hold_at:
         return Treatment.HOLD
-    return Treatment.SLOW if verdict.suspect else Treatment.PASS
+    return Treatment.SLOW if score >= verdict.suspect_at else Treatment.PASS
 
 
 def refused_at_once(verdict: Verdict, load: float) -> bool:

@@ -16,6 +16,7 @@ import trio
 
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent
 from tarpit.intake import NOT_TAKEN, SLOWEST
+from tarpit.lane import carry
 from tarpit.pace import Stage
 from tarpit.smtp.commands import Command, Hello, Mail, Rcpt, Verb
 from tarpit.smtp.dialogue import Heard
@@ -26,9 +27,11 @@ from tarpit.smtp.replies import ReceivedReply, Reply, ReplyFault
 from tarpit.smtp.server import STUFFED
 from tarpit.smtp.states import State
 from tarpit.voice import Voice, stage_of
-from tarpit.wire import FOREVER, Wire, wait_any
+from tarpit.wire import Wire
 
 BLOCK: Final = 65536  # bytes: 16 and 256 KiB were both slower
+OUTSIDE: Final = frozenset({State.GREETED, State.READY})  # a transaction
+BLOCKS: Final = 8  # before others get their turn: a turn for each was a tenth of a large message
 COMMANDS: Final = 4096
 REFUSED_BYTES: Final = 64 * 1024**2  # of a refused message that are still read, to say so at its end
 REFUSED_SECONDS: Final = 300.0  # ... and for how long
@@ -82,6 +85,7 @@ class Relay:
         self._voice = voice
         self._peer = voice.wire
         self._backend = backend
+        backend.wakes = self._peer  # so that one wait is enough while nothing is outstanding
         self._observer = observer
         self._dialogue = observer.dialogue
         self._time_outs = time_outs
@@ -96,6 +100,7 @@ class Relay:
         self.last_reply = b""
         self.committing = False  # from the end of data until a good reply to it has been said
         self.blind = False  # whether TLS was passed through
+        self._blocks = 0
 
     async def run(self, first: Heard | None = None) -> Heard | None:
         """Relay until the end, *first* before all; or until what is heard is not for this backend.
@@ -119,19 +124,16 @@ class Relay:
                 await self._refuse(heard, refusal)
             else:
                 assert not isinstance(heard, LineFault)
-                await self._serve(heard)
+                if heard.verb is Verb.STARTTLS and self._starttls is not None:
+                    await self._starttls(heard)
+                else:
+                    await self.exchange(heard)
             heard = None
         return None
 
     @property
     def _over(self) -> bool:
         return self._dialogue.closed or (self._once and self._dialogue.state is State.READY)
-
-    async def _serve(self, command: Command) -> None:
-        if command.verb is Verb.STARTTLS and self._starttls is not None:
-            await self._starttls(command)
-        else:
-            await self.exchange(command)
 
     async def _refuse(self, heard: Heard, reply: Reply) -> None:
         self._observer.refused(heard, reply)
@@ -194,7 +196,11 @@ class Relay:
         self.committing = False
 
     async def _block(self, until: float) -> bytes:
-        block = await self._peer.receive(BLOCK, until)
+        """Return the next block of content. Of those that are there already, each eighth lets others by."""
+        self._blocks = (self._blocks + 1) % BLOCKS
+        block = self._peer.receive_now(BLOCK) if self._peer.readable and self._blocks else None
+        if block is None:
+            block = await self._peer.receive(BLOCK, until)
         if not block:
             raise PeerGone("closed in the middle of a message")
         return block
@@ -215,49 +221,52 @@ class Relay:
     async def _opaque(self) -> None:
         """Pass everything both ways, unheard, until one side ends."""
         self.blind = True
-        pairs = ((self._peer, self._backend), (self._backend, self._peer))
-        spoke = self._backend
         try:
-            while True:
-                for source, target in pairs:
-                    if source.readable and (data := source.receive_now(BLOCK)) is not None:
-                        if not data:
-                            self._dialogue.close()
-                            return
-                        await target.send_all(data, self._soon(self._time_outs.block))
-                        spoke = source
-                if not (self._peer.readable or self._backend.readable):
-                    self._peer.deadline = self._soon(self._time_outs.command)
-                    self._backend.deadline = FOREVER
-                    # what the peer has sent may be the end of a message, so only its own silence counts
-                    with self._idle(self._peer.overdue) if spoke is self._backend else nullcontext():
-                        await wait_any(self._peer, self._backend)
-                else:
-                    await trio.lowlevel.checkpoint()
+            await carry(
+                self._peer,
+                self._backend,
+                block=self._time_outs.block,
+                silence=self._time_outs.command,
+                idle=self._idle,
+            )
         except PeerSilent:
             self._dialogue.close()  # nothing that we could say in there would be understood
             raise
+        self._dialogue.close()
 
     async def _next_heard(self) -> Heard | None:
         if self._observer.parting is not None:
             await self._part(self._observer.parting)
-        until = self._soon(self._time_outs.command)
-        with self._waiting():
-            while (heard := self._dialogue.next_heard()) is None:
-                while not self._peer.readable and not self._peer.stopping:
-                    if self._backend.readable:
-                        await self._unasked()
-                    self._peer.deadline, self._backend.deadline = until, FOREVER
-                    await wait_any(self._peer, self._backend)
-                data = await self._peer.receive(COMMANDS, until, stoppable=True)
-                if not data:
-                    return None
-                self._dialogue.lines.receive(data)
+        heard = self._dialogue.next_heard() if len(self._dialogue.lines) else None
+        if heard is None:
+            until = self._soon(self._time_outs.command)
+            with self._waiting():
+                while heard is None:
+                    data = await self._said(until)
+                    if not data:
+                        return None
+                    self._dialogue.lines.receive(data)
+                    heard = self._dialogue.next_heard()
         return heard
+
+    async def _said(self, until: float) -> bytes:
+        """Return what the peer says next, b"" at the end of it; meanwhile hear the backend as well."""
+        peer, backend, waited = self._peer, self._backend, False
+        while True:
+            if peer.readable or peer.stopping:
+                if not waited or peer.stopping:
+                    return await peer.receive(COMMANDS, until, stoppable=True)
+                # it has just been waited for: another turn of the scheduler would be a tenth of a command
+                if (data := peer.receive_now(COMMANDS)) is not None:
+                    return data
+            if backend.readable:
+                await self._unasked()
+            await peer.stir(until)
+            waited = True
 
     def _waiting(self) -> AbstractContextManager[None]:
         """Outside a transaction a peer that lets us wait may be told to come again; mail begun is not cut."""
-        outside = self._dialogue.state in {State.GREETED, State.READY}
+        outside = self._dialogue.state in OUTSIDE
         return self._idle(self._peer.overdue) if outside else nullcontext()
 
     async def _unasked(self) -> None:
@@ -280,12 +289,13 @@ class Relay:
         raise BackendUnavailable("said 421 unasked")
 
     async def _reply(self, patience: float) -> ReceivedReply:
-        until = self._soon(patience)
-        while (reply := self._observer.next_reply()) is None:
-            data = await self._backend.receive(COMMANDS, until)
+        until, reply = self._soon(patience), None
+        while reply is None:
+            data = await self._backend.receive(COMMANDS, until)  # nothing can be left of the reply before
             if not data:
                 raise BackendUnavailable("closed the connection instead of replying")
             self._observer.receive_from_backend(data)
+            reply = self._observer.next_reply()
         if isinstance(reply, ReplyFault):
             raise BackendUnavailable(f"does not speak SMTP: {reply.why}")
         self.last_reply = reply.raw

@@ -100,7 +100,7 @@ class Services:
     bugs: Bugs = field(init=False)
     mode: Mode = field(init=False)  # TARPIT_MODE, until the operator says otherwise (`errands`)
     tally: Callable[[int], None] = lambda _: None  # is told how many are open, whenever that changes
-    changed: trio.Event = field(default_factory=trio.Event)  # set, and made anew, when a session ends
+    _waited: trio.Event | None = None  # set when a session ends, where anybody waits for that
     _servers: dict[tuple[bytes, ...], Server] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -143,13 +143,16 @@ class Services:
         self.open.discard(session)
         self.tally(len(self.open))
         self.caps.left(session.wire.peer[0])
-        self.changed.set()
-        self.changed = trio.Event()
+        if self._waited is not None:
+            self._waited.set()
+            self._waited = None
 
     async def wait_empty(self) -> None:
         """Wait until no session is open."""
         while self.open:
-            await self.changed.wait()
+            if self._waited is None:
+                self._waited = trio.Event()
+            await self._waited.wait()
 
 
 def assemble(

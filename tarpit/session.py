@@ -144,6 +144,9 @@ class Session:
     async def _close(self) -> None:
         try:
             tell(self)
+            if self.ended == "quit" and self.wire.has_ended():
+                await remember(self)  # it ended when it heard 221, as most do: nothing is left to wait for
+                return
             with trio.move_on_after(2 * LAST_WORDS, shield=True):
                 await remember(self)
                 await self.wire.close_gently(LAST_WORDS if self.ended in {"quit", "refused"} else 0.1)

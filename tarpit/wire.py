@@ -9,6 +9,7 @@ is `buffers`; how a wire gets into TLS, where it reads, sends and counts what is
 """
 
 import contextlib
+import os
 import select
 import socket
 import ssl
@@ -59,14 +60,21 @@ class Wire:
         "on_hangup",
         "peer",
         "sealed",
+        "wakes",
     )
 
     def __init__(
         self, poller: Poller, sock: socket.socket, *, gone: Failure = PeerGone, silent: Failure = PeerSilent
     ) -> None:
         sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-        self._poller = poller
+        self._begin(poller, gone, silent)
         self._socket = sock
+        self.peer: tuple[str, int] = end_of(sock.getpeername)
+        poller.add(sock.fileno(), self)
+
+    def _begin(self, poller: Poller, gone: Failure, silent: Failure) -> None:
+        """Set all that has nothing to do with a socket."""
+        self._poller = poller
         self.gone = gone
         self._silent = silent
         self._readable = False
@@ -76,14 +84,12 @@ class Wire:
         self._timed_out = self._stop = False
         self._urgent = False  # whether a byte out of band has come: a read ends before it, and skips it
         self._task: trio.lowlevel.Task | None = None
+        self.wakes: Wire | None = None  # whose waiter is woken when this stirs while nobody waits here
         self.deadline = FOREVER
         self.on_hangup: HangUp | None = None  # told of a FIN, reset or error, at once
         self.half_said = False  # a piece of what was to be sent is out, and no more of it will follow
-        self.bytes_in = 0
-        self.bytes_out = 0
+        self.bytes_in = self.bytes_out = 0
         self.sealed: Sealed | None = None  # the same socket, once it is inside TLS
-        self.peer: tuple[str, int] = end_of(sock.getpeername)
-        poller.add(sock.fileno(), self)
 
     @property
     def ours(self) -> tuple[str, int]:
@@ -171,8 +177,24 @@ class Wire:
         self.bytes_out += sent
         return sent
 
+    def splice(self, pipe: int, limit: int, *, reads: bool) -> int | None:
+        """Move up to *limit* bytes into *pipe*, or out of it; return how many, None while none can be."""
+        ends = (self._socket.fileno(), pipe) if reads else (pipe, self._socket.fileno())
+        try:
+            size = os.splice(*ends, limit, flags=os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            self._readable = self._readable and not reads
+            return None
+        except OSError as error:
+            raise self.gone(reason_of(error)) from None
+        self.bytes_in += size if reads else 0
+        self.bytes_out += 0 if reads else size
+        return size
+
     async def connected(self, until: float) -> None:
         """Wait for a connect in progress to succeed."""
+        if self.peer[1]:
+            return  # on this host a connection is there at once
         self._writable = False
         while not (self._writable or self._hung_up):
             await self.stir(until)
@@ -218,32 +240,28 @@ class Wire:
     async def stir(self, until: float) -> None:
         """Wait until something happens here, at most until the time *until*. Raises as `receive` does."""
         self.deadline = until
-        await wait_any(self)
-
-    def check(self) -> None:
-        """Raise what the wire was made with, if its deadline has passed during the last wait."""
+        self._timed_out = False
+        self._task = trio.lowlevel.current_task()
+        self._poller.waits(self)
+        await trio.lowlevel.wait_task_rescheduled(self._abandon)
         if self._timed_out:
             self._timed_out = False
             raise self._silent("no answer in time")
 
-    def set_waiter(self, task: trio.lowlevel.Task | None) -> None:
-        """Make *task* the one to wake, or nobody."""
-        self._task = task
-        if task is None:
-            self._poller.waits_no_more(self)
-        else:
-            self._timed_out = False  # two wires may be overdue together, and the first one raised
-            self._poller.waits(self)
+    def _abandon(self, _: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+        """Forget the task: it was cancelled."""
+        self._task = None
+        self._poller.waits_no_more(self)
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def _wake(self) -> None:
         task = self._task
         if task is not None:
             self._task = None
             self._poller.waits_no_more(self)
-            # the same task may wait on a second wire: whoever wakes it first does
-            if task.custom_sleep_data is not None:
-                task.custom_sleep_data = None
-                trio.lowlevel.reschedule(task)
+            trio.lowlevel.reschedule(task)
+        elif self.wakes is not None:
+            self.wakes._wake()  # noqa: SLF001 - one of us
 
     def stirred(self, events: int) -> None:
         """Take note of what epoll said, and wake whoever waits."""
@@ -281,6 +299,13 @@ class Wire:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         self.close()
 
+    def has_ended(self) -> bool:
+        """Whether the other side has sent its FIN, and nothing is left to read: a close destroys nothing."""
+        try:
+            return self.receive_now(65536) == b""
+        except (PeerGone, BackendUnavailable):
+            return True
+
     async def close_gently(self, patience: float = 1.0) -> None:
         """Close so that our last words are read: end our side, then read on for up to *patience* seconds.
 
@@ -293,27 +318,3 @@ class Wire:
                 if not await self.receive(65536, until):
                     break
         self.close()
-
-
-async def wait_any(*wires: Wire) -> None:
-    """Wait until one of *wires* stirs or is told to stop. One task, any number of wires.
-
-    Each is waited for until its `deadline`; the first to pass it raises what it was made with.
-    """
-    task = trio.lowlevel.current_task()
-    for wire in wires:
-        wire.set_waiter(task)
-
-    def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-        task.custom_sleep_data = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    task.custom_sleep_data = wires
-    try:
-        await trio.lowlevel.wait_task_rescheduled(abort)
-    finally:
-        task.custom_sleep_data = None
-        for wire in wires:
-            wire.set_waiter(None)
-    for wire in wires:
-        wire.check()

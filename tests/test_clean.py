@@ -1,5 +1,6 @@
 """A clean peer's session: joined, waiting for a place, or ended for want of one."""
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -98,3 +99,26 @@ async def test_mail_that_has_begun_is_not_cut_short(autojump_clock: MockClock) -
             assert (await far.hear_all()).startswith(b"421 4.3.2 ")
         assert await silent.ask(b"RCPT TO:<you@there.example>") == b"250 2.1.5 Ok\r\n"
         await silent.ask(b"QUIT")
+
+
+@pytest.mark.parametrize("said", [b"", b"NOOP\r\nQUIT\r\n"], ids=["silently", "having said all"])
+async def test_who_hangs_up_in_the_queue(said: bytes, autojump_clock: MockClock) -> None:
+    """It gives up its place at once; who has only finished sending keeps it, and is answered in its turn."""
+    async with session(BACKEND_MAX="1", BACKEND_QUEUE="60s", MODE="observe") as (first, _, around, _one):
+        await first.hear()
+        queue, began = around.services.pool.queue, trio.current_time()
+        async with wire_pair(around.poller) as (wire, far):
+            waiting = another(around, wire)
+            around.services.nursery.start_soon(waiting.run)
+            await trio.sleep(5)
+            assert len(queue) == 1
+            await far.say(said) if said else None
+            await far.stream.send_eof()
+            await trio.sleep(5)
+            assert len(queue) == (1 if said else 0)
+            await first.ask(b"QUIT")
+            await first.hear_all()
+            heard = await far.hear_all()
+        assert [line[:3] for line in heard.splitlines()] == ([b"220", b"250", b"221"] if said else [])
+        assert waiting.ended == ("quit" if said else "peer-left")
+        assert trio.current_time() - began < 20

@@ -1,12 +1,14 @@
 """A suspect's way to the backend: recipients checked, a message kept, then handed over at full speed."""
 
 from collections.abc import Callable
+from contextlib import closing
 from ipaddress import ip_address
 
 import pytest
 import trio
 
 from tarpit.backend.introduce import Introduction
+from tarpit.backend.slots import Purpose
 from tarpit.commit import UNCERTAIN, Ending, Outcome
 from tarpit.errors import PeerGone
 from tarpit.smtp.commands import Hello, Mail
@@ -139,7 +141,8 @@ async def test_no_slot_is_451(autojump_clock: trio.testing.MockClock) -> None:
     """Whoever finds all connections in use waits TARPIT_BACKEND_QUEUE once, then hears 451."""
     async with scene(most=1, queue=10.0) as here:
         backend = here.means.pool.backends[0]
-        async with here.means.pool.joined(Introduction(ip_address("192.0.2.9"), 1), ours=("192.0.2.2", 25)):
+        other, ours = Introduction(ip_address("192.0.2.9"), 1), ("192.0.2.2", 25)
+        with closing(await here.means.pool.borrow(other, ours=ours, purpose=Purpose.JOIN)):
             began = trio.current_time()
             assert await here.open(A) == [451]
             assert trio.current_time() - began == pytest.approx(10.0, abs=1.5)

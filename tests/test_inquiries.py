@@ -62,6 +62,27 @@ async def test_a_helo_name_is_asked_about(autojump_clock: MockClock) -> None:
         assert "helo" in {finding.signal for finding in session.judgement.verdict.findings}
 
 
+async def test_what_is_remembered_costs_no_task(autojump_clock: MockClock) -> None:
+    """A sender that comes again is judged when it says its names: nothing is asked, nobody waits."""
+    answers = ANSWERS | {("good.example", "TXT"): found(f"v=spf1 ip4:{PEER[0]} -all")}
+    resolver = FakeResolver(answers, seconds={"good.example": 2})
+    async with stage(load(SCORE_WAIT="3s"), resolver) as around, wire_pair(around.poller) as (wire, _):
+        nursery, mail = around.services.nursery, parse(b"MAIL FROM:<a@good.example>")
+        assert isinstance(HELLO, Hello)
+        assert isinstance(mail, Mail)
+        assert isinstance(RCPT, Rcpt)
+        for number in range(2):
+            session, began = Session(wire, around.services, number), trio.current_time()
+            session.judgement.scored = True
+            before = len(nursery.child_tasks)
+            await session.inquiries.begin(HELLO)
+            await session.inquiries.begin(mail)
+            begun = len(nursery.child_tasks) - before
+            await session.inquiries.before_recipient(RCPT)
+            assert (begun, trio.current_time() - began) == ((2, 2) if number == 0 else (0, 0))
+            assert {"helo", "spf"} <= {finding.signal for finding in session.judgement.verdict.findings}
+
+
 async def test_who_is_held_or_was_not_scored_costs_no_dns(autojump_clock: MockClock) -> None:
     """A hostile peer is not asked about any more, nor is one in TARPIT_ALLOW."""
     resolver = FakeResolver(ANSWERS)

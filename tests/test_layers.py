@@ -69,6 +69,7 @@ ROWS: Final = {
     "tarpit.buffers": 2.0,
     "tarpit.slow": 2.0,
     "tarpit.voice": 2.0,
+    "tarpit.lane": 2.0,
     "tarpit.relay": 2.0,
     "tarpit.bell": 2.0,
     "tarpit.front": 2.0,

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
 from tarpit.poller import SWEEP_EVERY, Poller
-from tarpit.wire import Wire, wait_any
+from tarpit.wire import Wire
 from tests.support.pair import Pair, drain, fill, wired
 
 
@@ -306,24 +306,44 @@ async def test_connected(listening: bool) -> None:
             wire.close()
 
 
+async def test_has_ended(autojump_clock: MockClock) -> None:
+    """A far side that has ended, with nothing left to read, may be closed without a wait."""
+    async with wired() as pair:
+        assert not pair.wire.has_ended()
+        await pair.far.send(b"x")
+        pair.far.close()
+        assert not pair.wire.has_ended()
+        assert pair.wire.has_ended()
+
+
+async def test_has_ended_by_a_reset() -> None:
+    """So may one that has reset."""
+    async with wired(tcp=True) as pair:
+        reset(pair.far)
+        await trio.sleep(0.05)
+        assert pair.wire.has_ended()
+
+
 # -- two wires
 
 
 @pytest.mark.parametrize("first", [0, 1])
-async def test_wait_any(first: int, autojump_clock: MockClock) -> None:
-    """One task waits on two wires, and whichever stirs first wakes it."""
+async def test_wakes(first: int, autojump_clock: MockClock) -> None:
+    """Who waits on one wire is woken by the other as well, where that one wakes it."""
     async with wired() as one, wired() as two, trio.open_nursery() as nursery:
         pairs: tuple[Pair, Pair] = (one, two)
+        two.wire.wakes = one.wire
         await trio.sleep(0.1)
         nursery.start_soon(after, 4, pairs[first].far.close)
-        await wait_any(one.wire, two.wire)
+        await one.wire.stir(100)
         assert trio.current_time() == pytest.approx(4.1)
         assert [pair.wire.readable for pair in pairs] == [first == 0, first == 1]
 
 
-async def test_wait_any_both_stir(autojump_clock: MockClock) -> None:
-    """Two that stir together wake the task once."""
+async def test_wakes_once(autojump_clock: MockClock) -> None:
+    """Two that stir together wake the task once, and nothing of either is lost."""
     async with wired() as one, wired() as two:
+        two.wire.wakes = one.wire
         await trio.sleep(0.1)
         await one.far.send(b"a")
         await two.far.send(b"b")
@@ -331,20 +351,15 @@ async def test_wait_any_both_stir(autojump_clock: MockClock) -> None:
         assert await two.wire.receive(10) == b"b"
 
 
-async def test_wait_any_time_out(autojump_clock: MockClock) -> None:
-    """Each wire has its deadline; one that passes takes nothing from the other."""
-    async with wired() as one:
-        ours, far = socket.socketpair()
-        other = Wire(one.poller, ours, silent=BackendUnavailable)
-        one.wire.deadline = other.deadline = 5
+async def test_wakes_nobody_else(autojump_clock: MockClock) -> None:
+    """A task that waits on the second wire itself is woken there, and the first keeps its own deadline."""
+    async with wired() as one, wired() as two, trio.open_nursery() as nursery:
+        two.wire.wakes = one.wire
         await trio.sleep(0.1)
+        nursery.start_soon(after, 3, two.far.close)
         with pytest.raises(PeerSilent):
-            await wait_any(one.wire, other)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(after, 1, lambda: far.send(b"x"))
-            assert await other.receive(10) == b"x"
-        far.close()
-        other.close()
+            await one.wire.stir(trio.current_time() - 1)
+        assert await two.wire.receive(10) == b""
 
 
 async def test_a_cancelled_read_loses_nothing(autojump_clock: MockClock) -> None:

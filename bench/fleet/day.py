@@ -17,14 +17,14 @@ import trio
 from bench.fleet.arrivals import DAY
 from bench.fleet.mailserver import Processes
 from bench.fleet.memory import End, Stream, pair
-from bench.fleet.ours import Bugs, Ours, running, settings_for
+from bench.fleet.ours import SURROUNDINGS, Bugs, Ours, running, settings_for
 from bench.fleet.population import Population, Preset, Sender, populate
 from bench.fleet.records import Day, Reading, Record
 from bench.fleet.rivals import RIVALS, Known
 from bench.fleet.visits import visit
 
 EVERY: Final = 60.0  # seconds between two readings of the gauges
-PROCESSES: Final = 1000  # of the mail server, where no proxy bounds them
+PROCESSES: Final = 100  # of the mail server (Postfix, default_process_limit; TARPIT_BACKEND_MAX)
 
 Progress = Callable[[int], None]
 
@@ -44,7 +44,7 @@ def live(
     """
     random.seed(seed)
     population, began = populate(preset, seed, sessions), time.process_time()
-    settings = {} if policy in RIVALS else dict(variables)
+    settings = {} if policy in RIVALS else SURROUNDINGS | dict(variables)
     scene = _Scene(policy, population, settings, progress)
     with _in_order():
         trio.run(scene.run, clock=Jumping())

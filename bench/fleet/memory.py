@@ -154,20 +154,10 @@ class MemoryWire(Wire):
         gone: Failure = PeerGone,
         silent: Failure = PeerSilent,
     ) -> None:
-        self._poller = poller
+        self._begin(poller, gone, silent)
         self._end = end
-        self._silent = silent
         self._readable = bool(end.inbox) or end.ended
-        self._writable = True
         self._hung_up = end.ended
-        self._broken = self._timed_out = self._stop = self._urgent = False
-        self._task = None
-        self.gone = gone
-        self.deadline = FOREVER
-        self.on_hangup = None
-        self.half_said = False
-        self.bytes_in = self.bytes_out = 0
-        self.sealed = None
         self.peer = peer
         end.told = self._told
 

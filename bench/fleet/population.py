@@ -6,7 +6,7 @@ shares and arrivals of models, the policies to compare, and the settings that ou
 
 import random
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -96,14 +96,19 @@ class Population:
     names: Names
 
 
-def populate(preset: Preset, seed: int, sessions: int) -> Population:
-    """Draw a day of about *sessions* senders: each share is rounded, and no model is left out."""
+def populate(
+    preset: Preset, seed: int, sessions: int, *, moved: Callable[[str], str] = lambda address: address
+) -> Population:
+    """Draw a day of about *sessions* senders: each share is rounded, and no model is left out.
+
+    *moved* says where each address really is: on loopback, for who comes over real sockets.
+    """
     total, names = sum(preset.shares.values()), Names()
     drawn: list[tuple[float, str, Host]] = []
     for place, (name, share) in enumerate(preset.shares.items()):
         chance = random.Random(f"{seed}:{name}")
         count = max(round(sessions * share / total), 1)
-        draw = _Draw(preset.models[name], place, names, chance)
+        draw = _Draw(preset.models[name], place, names, chance, moved)
         moment = moments(preset.arrivals[name], chance)
         drawn += [(moment(), name, draw.host(number)) for number in range(count)]
     drawn.sort(key=lambda one: (one[0], one[1], one[2].number))
@@ -128,8 +133,11 @@ def _sender(number: int, at: float, model: Model, host: Host, chance: random.Ran
 class _Draw:
     """Draws the hosts of one model, each once."""
 
-    def __init__(self, model: Model, place: int, names: Names, chance: random.Random) -> None:
+    def __init__(
+        self, model: Model, place: int, names: Names, chance: random.Random, moved: Callable[[str], str]
+    ) -> None:
         self._model = model
+        self._moved = moved
         self._place = place  # of the model among all: its addresses are its own
         self._names = names
         self._chance = chance
@@ -192,4 +200,4 @@ class _Draw:
             ]
         else:
             numbers = [(which // 4, 1 + 60 * (which % 4))]
-        return tuple(f"{first}.{net // 250 % 250}.{net % 250}.{last}" for net, last in numbers)
+        return tuple(self._moved(f"{first}.{net // 250 % 250}.{net % 250}.{last}") for net, last in numbers)

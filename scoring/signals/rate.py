@@ -21,6 +21,8 @@ RECIPIENTS: Final = 10.0  # a connection: RFC 5321 has no number; mailing lists 
 class Event(Enum):
     """What is counted; the value is its name and how many may come with a connection."""
 
+    __hash__ = object.__hash__  # by identity, in C: these are keys on the path of every session
+
     CONNECTION = ("connections", 1.0)
     RECIPIENT = ("recipients", RECIPIENTS)
     ERROR = ("errors", 1.0)
@@ -49,6 +51,8 @@ class Rates:
             return ()
         peer = _too_fast(self._peer, address.packed, now)
         network = _too_fast(self._network, network_of(address), now)
+        if not (peer or network):
+            return ()  # nearly always
         found = (
             ("peer", peer, self._config.rate_peer),
             ("network", network, self._config.rate_network),
@@ -73,4 +77,5 @@ def _meters(rate: Rate | None, size: int) -> dict[Event, Meters]:
 
 def _too_fast(meters: dict[Event, Meters], key: bytes, now: float) -> str:
     """Return the names of what comes too fast."""
-    return " and ".join(event.value[0] for event, meter in meters.items() if meter.over(key, now))
+    over = [event for event, meter in meters.items() if meter.over(key, now)]
+    return " and ".join(event.value[0] for event in over) if over else ""

@@ -12,8 +12,7 @@ end was sent.
 Who waits, and who asks for the end of the others, is `slots`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -34,15 +33,17 @@ class Sitter:
         self.since = 0.0
         self.end: Callable[[], None] = lambda: None
 
-    @contextmanager
-    def waiting(self, end: Callable[[], None]) -> Iterator[None]:
-        """Let it be known that the peer is waited for; *end* ends that, with 421 4.4.2."""
-        self.since, self.end = trio.current_time(), end
+    def waiting(self, end: Callable[[], None]) -> "Sitter":
+        """`with`: let it be known that the peer is waited for; *end* ends that, with 421 4.4.2."""
+        self.end = end
+        return self
+
+    def __enter__(self) -> None:
+        self.since = trio.current_time()
         self._idlers.rest(self)
-        try:
-            yield
-        finally:
-            self._idlers.stir(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._idlers.stir(self)
 
     def gone(self) -> None:
         """Take note that the slot has been given back."""

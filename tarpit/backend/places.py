@@ -50,8 +50,8 @@ class Places:
     def in_turn(self) -> list[Place]:
         """Return all addresses in the order in which to try them; the next call begins with the next."""
         count = len(self.places)
-        if not count:
-            return []
+        if count <= 1:
+            return list(self.places)
         self._first = (self._first + 1) % count
         turned = [self.places[(self._first - 1 + number) % count] for number in range(count)]
         return sorted(turned, key=self._bad.__contains__)

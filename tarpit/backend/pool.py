@@ -13,8 +13,8 @@ the right to XCLIENT again after the first, and counts errors over all of a conn
 Who waits for what is `slots`, which backend is taken `balance`; probing is `health`, the connection `dial`.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 
 import trio
 
@@ -137,21 +137,6 @@ class Pool:
         """End joined sessions that are silent for too long while others wait for their slots. For ever."""
         await self.queue.end_idle([backend.slots for backend in self.backends])
 
-    @asynccontextmanager
-    async def joined(
-        self,
-        introduction: Introduction,
-        *,
-        ours: tuple[str, int],
-        purpose: Purpose = Purpose.JOIN,
-    ) -> AsyncIterator[Loan]:
-        """Yield a fresh, introduced connection; it is closed afterwards. Raises as `borrow` does."""
-        loan = await self.borrow(introduction, ours=ours, purpose=purpose)
-        try:
-            yield loan
-        finally:
-            loan.close()
-
     async def borrow(
         self,
         introduction: Introduction,
@@ -193,9 +178,11 @@ class Pool:
     async def _slot(
         self, candidates: Sequence[Backend], purpose: Purpose, network: bytes, until: float
     ) -> Backend:
-        slots = None
-        with trio.move_on_at(until):
-            slots = await self.queue.take([backend.slots for backend in candidates], purpose, network)
+        among = [backend.slots for backend in candidates]
+        slots = self.queue.take_now(among, purpose, network)
+        if slots is None:
+            with trio.move_on_at(until):
+                slots = await self.queue.take(among, purpose, network)
         if slots is None:
             raise NoSlot("all its connections are in use (TARPIT_BACKEND_MAX)")
         return next(backend for backend in candidates if backend.slots is slots)

@@ -33,6 +33,8 @@ OURS: Final = b""  # the network of those who come from nowhere: our own probes
 class Purpose(Enum):
     """What a connection is for, in the order in which they are served."""
 
+    __hash__ = object.__hash__  # by identity, in C: these are keys on the path of every session
+
     JOIN = "join"  # a clean peer's session
     COMMIT = "commit"  # a slowed message, handed over at full speed
     CHECK = "check"  # recipients of a slowed session
@@ -166,9 +168,14 @@ class Queue:
     async def take(self, among: Sequence[Slots], purpose: Purpose, network: bytes = OURS) -> Slots:
         """Take a slot for *purpose*: of one of *among* that has one, else when the turn comes."""
         await trio.lowlevel.checkpoint_if_cancelled()
+        got = self.take_now(among, purpose, network)
+        return await self._wait(_Waiter(among, purpose, network)) if got is None else got
+
+    def take_now(self, among: Sequence[Slots], purpose: Purpose, network: bytes = OURS) -> Slots | None:
+        """Take a slot as `take` does, if one is free for that network; else None."""
         free = [slots for slots in among if slots.free_for(purpose) and self._open_to(slots, network)]
         if not free:
-            return await self._wait(_Waiter(among, purpose, network))
+            return None
         best = free[0] if len(free) == 1 else self._balancer.choose(free, network)
         best.take(purpose, network)
         return best
@@ -180,6 +187,8 @@ class Queue:
 
     def serve(self, slots: Slots) -> None:
         """Hand out what is free of *slots* and wanted by somebody who may have it."""
+        if not self._waited.is_set():
+            return  # nobody waits
         while (waiter := self._next(slots)) is not None:
             self._lanes[waiter.purpose].serve(waiter)
             waiter.counts(-1)

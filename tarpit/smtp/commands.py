@@ -30,6 +30,8 @@ ENVELOPE_LIMIT: Final = 2046  # MAIL and RCPT: their extensions add to the limit
 class Verb(Enum):
     """The commands that are known. AUTH and BDAT are known so that they can be refused."""
 
+    __hash__ = object.__hash__  # by identity, in C: these are keys on the path of every session
+
     HELO = b"HELO"
     EHLO = b"EHLO"
     MAIL = b"MAIL"
@@ -135,6 +137,7 @@ _BARE: Final = frozenset({Verb.DATA, Verb.RSET, Verb.QUIT, Verb.STARTTLS})  # th
 _HTTP: Final = frozenset(
     {b"GET", b"POST", b"CONNECT", b"PUT", b"HEAD", b"OPTIONS", b"DELETE", b"PATCH", b"TRACE", b"PRI"}
 )
+_ENVELOPE: Final = frozenset({Verb.MAIL, Verb.RCPT})
 _TLS_HANDSHAKE: Final = b"\x16"  # the first byte of a ClientHello
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _HEADER: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]*+):")
@@ -171,7 +174,7 @@ def _line_fault(line: bytes, verb: Verb) -> SyntaxFault | None:
         return SyntaxFault.CONTROL
     if verb is Verb.UNKNOWN and _is_foreign(line):
         return SyntaxFault.NOT_SMTP
-    if len(line) > (ENVELOPE_LIMIT if verb in {Verb.MAIL, Verb.RCPT} else LINE_LIMIT):
+    if len(line) > LINE_LIMIT and (verb not in _ENVELOPE or len(line) > ENVELOPE_LIMIT):
         return SyntaxFault.TOO_LONG
     return SyntaxFault.UNKNOWN_VERB if verb is Verb.UNKNOWN else None
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from tarpit.smtp.limits import USUAL
 from tarpit.smtp.replies import Reply
 
 PASSED: Final = frozenset(
@@ -29,6 +30,7 @@ PASSED: Final = frozenset(
         b"LIMITS",  # RFC 9422
     }
 )
+_RECIPIENTS: Final = re.compile(rb"(?<= RCPTMAX=)[0-9]+", re.IGNORECASE)
 _SIZE: Final = re.compile(rb"SIZE(?: +([0-9]{1,20}))? *", re.IGNORECASE)
 
 
@@ -43,7 +45,14 @@ def offered(ehlo: Reply, *, pipelining: bool = False, starttls: bool = False) ->
     if not ehlo.positive:
         return ()
     allowed = PASSED | ({b"PIPELINING"} if pipelining else set()) | ({b"STARTTLS"} if starttls else set())
-    return tuple(line for line in ehlo.lines[1:] if line.partition(b" ")[0].upper() in allowed)
+    return tuple(_kept(line) for line in ehlo.lines[1:] if line.partition(b" ")[0].upper() in allowed)
+
+
+def _kept(line: bytes) -> bytes:
+    """Return *line* as it is, or LIMITS with no more recipients than we take ourselves."""
+    if line[:7].upper() != b"LIMITS ":
+        return line
+    return _RECIPIENTS.sub(lambda most: b"%d" % min(int(most[0][:20]), USUAL.recipients), line)
 
 
 def common(shown_by: Sequence[Sequence[bytes]], *, largest: int | None = None) -> tuple[bytes, ...]:

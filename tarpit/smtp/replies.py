@@ -17,6 +17,7 @@ REPLY_LIMIT: Final = 65536  # octets of one received reply
 TEXT_LIMIT: Final = 506  # octets of text in a line of ours: 512 less code, separator and CRLF
 
 _LINE: Final = re.compile(rb"([2-5][0-9]{2})(?:([ -])([\t -~\x80-\xff]*+))?\r\n")
+_WHOLE: Final = re.compile(rb"([2-5][0-9]{2}) ([\t -~\x80-\xff]*+)\r\n")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _ENHANCED: Final = re.compile(rb"([245])\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
 
@@ -74,6 +75,9 @@ class ReceivedReply(Reply):
 
     raw: bytes
 
+    def __post_init__(self) -> None:
+        """Nothing is looked at again: `ReplyReader` has found each line sound."""
+
     def encode(self) -> bytes:
         """Return the reply as it came: a relay changes nothing."""
         return self.raw
@@ -108,6 +112,10 @@ class ReplyReader:
 
     def next_reply(self) -> ReceivedReply | ReplyFault | None:
         """Return the next whole reply, the fault, or None when more bytes are needed. Never raises."""
+        if not self._start and (whole := _WHOLE.fullmatch(self._buffer)) and len(self._buffer) <= LINE_LIMIT:
+            # one line, all of it here: nearly always, and a third of the work
+            raw, self._buffer = bytes(self._buffer), bytearray()  # the match holds on to the old one
+            return ReceivedReply(int(whole[1]), (bytes(whole[2]),), raw)
         while self._fault is None:
             end = self._buffer.find(b"\n", self._start) + 1
             size = (end or len(self._buffer) + 1) - self._start  # a line without its end needs one more byte

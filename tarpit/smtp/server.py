@@ -16,6 +16,8 @@ from tarpit.smtp.states import State, in_order
 
 V = Verb
 
+OURS: Final = frozenset({V.BDAT, V.AUTH, V.VRFY, V.EXPN, V.HELP})  # no backend hears them
+
 OK: Final = Reply.of(250, "2.0.0 Ok")
 OUT_OF_ORDER: Final = Reply.of(503, "5.5.1 Bad sequence of commands")
 STUFFED: Final = Reply.of(554, "5.5.0 Content sent before it was asked for")
@@ -65,7 +67,7 @@ def refusal(heard: Heard) -> Reply | None:
         return LINE[heard]
     if isinstance(heard, Malformed):
         return SYNTAX[heard.fault]
-    return PLAIN[heard.verb] if heard.verb in {V.BDAT, V.AUTH, V.VRFY, V.EXPN, V.HELP} else None
+    return PLAIN[heard.verb] if heard.verb in OURS else None
 
 
 def refusal_in(dialogue: Dialogue, heard: Heard) -> Reply | None:

@@ -17,6 +17,8 @@ V = Verb
 class State(Enum):
     """Where a dialogue stands. The value is what events call the phase."""
 
+    __hash__ = object.__hash__  # by identity, in C: these are keys on the path of every session
+
     GREETED = "greeted"  # the banner was said, no HELO or EHLO yet
     READY = "ready"  # introduced, no transaction open
     MAIL = "mail"  # a reverse-path stands

@@ -32,6 +32,8 @@ FAULTS: Final = 0.1  # of the messages accepted, at most such a share may have b
 class Deed(Enum):
     """What a peer did."""
 
+    __hash__ = object.__hash__  # by identity, in C: these are keys on the path of every session
+
     ACCEPTED = "accepted"  # a backend said 2xx to the end of data
     REFUSED = "refused"  # a backend said 5xx to it: this happens to the best, now and then
     PREGREET = "pregreet"
@@ -120,6 +122,9 @@ class Store(Protocol):
 
     async def recall(self, address: Address, domain: str | None = None) -> Remembered:
         """Return what is known of *address*, and of *domain* where SPF passed for it."""
+
+    def recall_now(self, address: Address, domain: str | None = None) -> Remembered | None:
+        """Return what `recall` would, or None where that has to be waited for. Never waits."""
 
     async def remember(self, address: Address, verdict: Verdict) -> None:
         """Keep a verdict for its lifetime."""

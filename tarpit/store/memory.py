@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Final
 
 import trio
-from cachetools import LRUCache, TLRUCache
 
+from scoring.memory import Memory
 from scoring.verdict import Address, Verdict
 from tarpit.store import NO_HISTORY, Deed, History, Remembered
 
@@ -25,27 +25,34 @@ Clock = Callable[[], float]
 class Histories:
     """Histories by key, those that are known as good apart."""
 
-    __slots__ = ("_clock", "_known", "_others")
+    __slots__ = ("_clock", "_known", "_others", "_size")
 
     def __init__(self, size: int, clock: Clock) -> None:
         self._clock = clock
-        self._known: LRUCache[object, History] = LRUCache(size)
-        self._others: LRUCache[object, History] = LRUCache(size)
+        self._size = size
+        self._known: dict[object, History] = {}  # each in the order of last use
+        self._others: dict[object, History] = {}
 
     def __len__(self) -> int:
         return len(self._known) + len(self._others)
 
     def get(self, key: object) -> History:
         """Return the history of *key*, as it is now."""
-        held = self._known.get(key) or self._others.get(key)
-        return held.faded(self._clock()) if held else NO_HISTORY
+        if (held := self._taken(key)) is None:
+            return NO_HISTORY
+        (self._known if held.known_good else self._others)[key] = held
+        return held.faded(self._clock())
 
     def note(self, key: object, deed: Deed) -> None:
         """Add *deed*; the history moves to the half it belongs to now."""
-        history = self.get(key).after(deed, self._clock())
-        self._known.pop(key, None)
-        self._others.pop(key, None)
-        (self._known if history.known_good else self._others)[key] = history
+        history = (self._taken(key) or NO_HISTORY).after(deed, self._clock())
+        half = self._known if history.known_good else self._others
+        half[key] = history
+        if len(half) > self._size:
+            del half[next(iter(half))]
+
+    def _taken(self, key: object) -> History | None:
+        return self._known.pop(key, None) or self._others.pop(key, None)
 
     def known_good(self, key: object) -> bool:
         """Whether *key* is known as good now; asking costs nothing where it never was."""
@@ -63,26 +70,28 @@ class MemoryStore:
         clock: Clock = trio.current_time,
     ) -> None:
         self._clock = clock
-        self._verdicts: TLRUCache[Address, tuple[Verdict, float]] = TLRUCache(
-            verdicts, ttu=_until, timer=clock
-        )
+        self._verdicts = Memory(verdicts)
         self.peers = Histories(histories, clock)
         self.domains = Histories(histories, clock)
 
     async def recall(self, address: Address, domain: str | None = None) -> Remembered:
         """Return what is known of *address*, and of *domain* where SPF passed for it."""
+        return self.recall_now(address, domain)
+
+    def recall_now(self, address: Address, domain: str | None = None) -> Remembered:
+        """Return the same at once."""
         now = self._clock()
-        verdict, made = self._verdicts.get(address, (None, now))
+        verdict, age = self._verdicts.kept(address, now)
         return Remembered(
             verdict,
-            now - made,
+            age,
             self.peers.get(address),
             self.domains.get(domain.lower()) if domain else NO_HISTORY,
         )
 
     async def remember(self, address: Address, verdict: Verdict) -> None:
         """Keep a verdict for its lifetime."""
-        self._verdicts[address] = (verdict, self._clock())
+        self._verdicts.keep(address, verdict, self._clock())
 
     async def note(self, deed: Deed, address: Address, domain: str | None = None) -> None:
         """Add to the history of *address*, and of *domain* where SPF passed for it."""
@@ -97,7 +106,3 @@ class MemoryStore:
     def knows(self, address: Address) -> bool:
         """Whether *address* is known as good."""
         return self.peers.known_good(address)
-
-
-def _until(_address: Address, entry: tuple[Verdict, float], now: float) -> float:
-    return now + entry[0].lifetime

@@ -1,5 +1,6 @@
 """Slots are never exceeded, are given back, and the least busy usable backend is taken."""
 
+from contextlib import closing
 from functools import partial
 
 import pytest
@@ -35,12 +36,11 @@ async def test_a_slot_is_waited_for_and_given_back() -> None:
     poller = Poller()
     async with running(poller.run), fake_backend() as backend:
         pool = pool_of(poller, backend)
-        async with pool.joined(STRANGER, ours=OURS) as loan:
+        with closing(await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)) as loan:
             assert loan.line.banner.startswith(b"220 ")
             with pytest.raises(BackendUnavailable, match="TARPIT_BACKEND_MAX"):
-                async with pool.joined(STRANGER, ours=OURS):
-                    pass
-        async with pool.joined(STRANGER, ours=OURS) as loan:
+                await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
+        with closing(await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)) as loan:
             assert loan.backend.busy == 1
         assert len(backend.connections) == 2
         assert pool.backends[0].busy == 0
@@ -54,8 +54,7 @@ async def test_a_failed_dial_gives_its_slot_back() -> None:
             pool = pool_of(poller, backend)
         for _ in range(2):
             with pytest.raises(BackendUnavailable, match="refused"):
-                async with pool.joined(STRANGER, ours=OURS):
-                    pass
+                await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
         assert pool.backends[0].busy == 0
 
 
@@ -64,11 +63,11 @@ async def test_the_least_busy_is_taken() -> None:
     poller = Poller()
     async with running(poller.run), fake_backend() as one, fake_backend() as other:
         pool = pool_of(poller, one, other, most=3)
-        async with pool.joined(STRANGER, ours=OURS) as first:
-            async with pool.joined(STRANGER, ours=OURS) as second:
+        with closing(await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)) as first:
+            with closing(await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)) as second:
                 assert first.backend is not second.backend
             second.backend.marks.bad("gone")
-            async with pool.joined(STRANGER, ours=OURS) as third:
+            with closing(await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)) as third:
                 assert third.backend is first.backend
 
 
@@ -79,8 +78,7 @@ async def test_an_open_relay_is_not_used() -> None:
         pool = pool_of(poller, backend)
         pool.backends[0].open_relay = True
         with pytest.raises(BackendUnavailable, match="TARPIT_RELAY_TEST"):
-            async with pool.joined(STRANGER, ours=OURS):
-                pass
+            await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
         assert not backend.connections
 
 
@@ -123,8 +121,7 @@ async def test_an_untested_backend_gets_no_mail() -> None:
     pool = Pool((BackendAddress("127.0.0.1", 9),), Poller(), DIALLING, queue=1.0)
     pool.backends[0].untested = True
     with pytest.raises(BackendUnavailable, match="TARPIT_RELAY_TEST"):
-        async with pool.joined(STRANGER, ours=OURS):
-            pass
+        await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
 
 
 async def test_borrowing_elsewhere() -> None:
@@ -159,7 +156,7 @@ async def test_checks_never_take_all() -> None:
         check = await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.CHECK)
         with pytest.raises(NoSlot):
             await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.CHECK)
-        async with pool.joined(STRANGER, ours=OURS):
+        with closing(await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)):
             assert pool.backends[0].slots.taken == 2
         check.close()
 
@@ -194,7 +191,7 @@ async def test_a_backend_that_cannot_be_reached_is_passed_over() -> None:
             backend.marks.good()
         one.answers["BANNER"] = Does.CLOSE
         for _ in range(5):
-            async with pool.joined(STRANGER, ours=OURS) as loan:
+            with closing(await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)) as loan:
                 assert loan.backend is pool.backends[1]
         assert len(one.connections) == 3
         assert (pool.backends[0].up, pool.backends[0].marks.reason) == (False, "closed the connection")
@@ -274,7 +271,7 @@ async def test_success_ends_a_doubt() -> None:
         backend.marks.good()
         for _ in range(2):
             backend.marks.bad("gone")
-        async with pool.joined(STRANGER, ours=OURS):
+        with closing(await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)):
             assert not backend.marks.doubtful
 
 

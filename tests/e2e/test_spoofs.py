@@ -63,6 +63,7 @@ def test_nobody_becomes_somebody_else(
     trust = authority.client()
     variables = authority.issue(NAME).variables | {"BACKEND_INTRODUCE": introduce, **BRISKLY}
     variables |= {"EXEMPT_RCPT": RECIPIENT}  # who is hostile by now may write to it
+    variables |= {"MAX_SESSIONS_PEER": "100"}
     mine = spoofs()[list(KINDS).index(name) :: len(KINDS)]
     claims = list(zip(mine, cycle(WAYS), strict=False))
     with kind() as backend, tap(backend.address) as line:

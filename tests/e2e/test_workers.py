@@ -17,7 +17,7 @@ from tests.support.servers import wait_until
 
 # What a system without it says to an option that it does not know: ENOPROTOOPT
 UNSTEERED: Final = (
-    "from tarpit import steering; steering.SO_ATTACH_REUSEPORT_CBPF = 9999; "
+    "from tarpit.processes import steering; steering.SO_ATTACH_REUSEPORT_CBPF = 9999; "
     "import sys; sys.argv = ['tarpit', 'run']; from tarpit.cli import app; app()"
 )
 

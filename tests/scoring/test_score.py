@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 
 import pytest
 import trio
@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from scoring import Basis, Conduct, Config, HostState, Opinion, Peer, Rate, Result, Scorer, parse_zones, score
 from scoring.resolve import Answer, Resolver, Status
+from scoring.verdict import UNKNOWN_HOST
 from scoring.watch import Watch, ZoneChange
 from tests.support.dns_zone import FakeResolver, found, serving
 
@@ -242,6 +243,20 @@ async def test_mail_is_remembered(autojump_clock: MockClock) -> None:
     assert await ask(mail_from="b@bad.example") == (first + 1, 0)
     long, _ = await ask(mail_from="a" * 600 + "@bad.example")
     assert await ask(mail_from="a" * 600 + "@bad.example") == (long + 1, 0)
+
+
+@pytest.mark.parametrize("mail_from", ["a@bad.example", "a@h.example", ""])
+async def test_what_is_remembered_is_known_at_once(mail_from: str, autojump_clock: MockClock) -> None:
+    """What was asked before is known without a task; what was not is None."""
+    scorer, peer, until = Scorer(Config(), FakeResolver(ANSWERS)), ip_address("192.0.2.1"), 3.0
+    assert scorer.known_helo(peer, helo="h.example", host=UNKNOWN_HOST) is None
+    assert scorer.known_mail(peer, helo="h.example", mail_from=mail_from) is None
+    await scorer.score_helo(peer, helo="h.example", host=UNKNOWN_HOST, until=until)
+    await scorer.score_mail(peer, helo="h.example", mail_from=mail_from, until=until)
+    again = await scorer.score_helo(peer, helo="h.example", host=UNKNOWN_HOST, until=until)
+    assert scorer.known_helo(peer, helo="H.example", host=UNKNOWN_HOST) == again
+    mail = await scorer.score_mail(peer, helo="h.example", mail_from=mail_from, until=until)
+    assert scorer.known_mail(peer, helo="h.example", mail_from=mail_from) == mail
 
 
 async def test_silence_costs_one_wait(autojump_clock: MockClock) -> None:

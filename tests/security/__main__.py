@@ -65,7 +65,7 @@ class Tally:
         """Return the row of a guarantee that rests on *tests*."""
         mine = [outcome for node, outcome in self.outcomes.items() if _function(node) in tests]
         counts = [f"{mine.count(how):,}" for how in ("passed", "failed", "skipped")]
-        counted = ", ".join(f"{count:,} {what}" for what, count in self.numbers.get(name, {}).items())
+        counted = "; ".join(f"{count:,} {what}" for what, count in self.numbers.get(name, {}).items())
         return f"| {name} | {GUARANTEES[name].promise} | {' | '.join(counts)} | {counted} |"
 
 

@@ -46,7 +46,10 @@ async def test_each_fault_at_each_state(
     autojump_clock: MockClock,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """BE-03..16 No message is acknowledged, it ends in time; sockets, tasks and slots are as before."""
+    """BE-03 BE-05..08 BE-10..13 BE-15 BE-16 G9 No false 250, an end in time, nothing left behind.
+
+    Descriptors, tasks, watched sockets and slots are as before.
+    """
     variables = {"ALLOW": PEER[0]} if path == CLEAN else {}
     async with fake_backend() as backend:
         settings = load(BACKENDS="{}:{}".format(*backend.address), DNSBL_ZONES="bl.example*3", **variables)

@@ -74,6 +74,21 @@ def test_kept_to_the_byte(line: bytes) -> None:
     assert offered(Reply(250, (b"x", b"VRFY", line))) == (line,)
 
 
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        (b"LIMITS MAILMAX=1000 RCPTMAX=50000", b"LIMITS MAILMAX=1000 RCPTMAX=1000"),
+        (b"limits rcptmax=" + b"9" * 30, b"limits rcptmax=1000"),
+        (b"LIMITS RCPTMAX=1000 RCPTDOMAINMAX=5000", b"LIMITS RCPTMAX=1000 RCPTDOMAINMAX=5000"),
+        (b"LIMITS", b"LIMITS"),
+        (b"SIZE RCPTMAX=50000", b"SIZE RCPTMAX=50000"),
+    ],
+)
+def test_no_more_recipients_than_we_take(line: bytes, seen: bytes) -> None:
+    """What a backend promises in LIMITS (RFC 9422) is lowered to our own limit: Exim says 50,000."""
+    assert offered(Reply(250, (b"x", line))) == (seen,)
+
+
 def test_unchanged_when_nothing_is_removed() -> None:
     """The backend's own bytes, even where it writes the end of a line in its own way."""
     raw = b"250-x\r\n250-DSN\r\n250\r\n"
