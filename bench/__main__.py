@@ -10,7 +10,11 @@ from typing import Final
 # name -> (the module with a `main(arguments)` that returns an exit code, what it answers)
 COMMANDS: Final = {
     "fleet": ("bench.fleet.command", "a day of spammers and honest senders under several policies"),
+    "load": ("bench.load.command", "the same senders over real sockets, against a running proxy"),
     "workers": ("bench.workers", "two workers against one; killed and reloaded under load"),
+    "profile": ("bench.profile", "where the time of a clean session goes; this tree beside another"),
+    "pieces": ("bench.pieces", "what each piece of a clean session costs by itself"),
+    "memory": ("bench.memory", "what an open session keeps in memory: clean, held, inside TLS"),
     "peers": ("bench.peers.command", "this proxy beside those that would be run in its place"),
 }
 

@@ -11,6 +11,7 @@
     policy      pure: verdict, stage and what was spent so far -> how slowly a reply is said
     load        how full we are; limits: what holds under load; recipients: traps, and who is never held
     relay       peer and backend joined, bytes unchanged; an observer sits in the path
+    lane        ... and bytes carried unseen, behind a STARTTLS that was passed through
     front       our half of a suspect's dialogue
     frontdesk   what recipients and messages are answered there
     deliver     a suspect's way to the backend: check recipients, take the message; commit: hand it over

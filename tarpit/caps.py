@@ -26,6 +26,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from tarpit.load import SPARE_ABOVE
@@ -36,6 +37,8 @@ from tarpit.smtp.server import BUSY
 # hostages of strangers: most are split among hundreds of owners by now. IPv6 /48: one site (RFC 6177), whose
 # every /64 is as cheap as an address.
 WIDE: Final = 4  # times the cap of a network
+
+KNOWN_KEYS: Final = 4096  # addresses; 1 MB
 
 RESERVED: Final = 1.0 - SPARE_ABOVE  # share of all sessions
 MAPPED: Final = bytes(10) + b"\xff\xff"  # how an IPv4 address is written as an IPv6 one (RFC 4291, 2.5.5.2)
@@ -172,6 +175,7 @@ class Caps:
         return self._peers, self._networks, self._wide
 
 
+@lru_cache(KNOWN_KEYS)  # a session asks four times, and senders come again
 def keys_of(address: str) -> Keys:
     """Return what *address* counts as: itself, its /24 or /64, its /20 or /48."""
     if ":" not in address:

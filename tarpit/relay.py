@@ -66,6 +66,12 @@ def _here(_: Rcpt) -> Reply | None:
 class Relay:
     """One joined session."""
 
+    __slots__ = (
+        "_backend", "_before_rcpt", "_blocks", "_dialogue", "_elsewhere", "_guard", "_idle", "_observer",
+        "_on_command", "_once", "_parts", "_peer", "_starttls", "_time_outs", "_voice", "blind", "committing",
+        "last_reply",
+    )  # fmt: skip
+
     def __init__(
         self,
         voice: Voice,

@@ -5,7 +5,7 @@ from typing import Final
 
 import trio
 
-from bench.clients import Step
+from bench.clients import Client, Step
 from bench.fleet.caller import Caller, Closed
 from bench.fleet.conducts import Result
 from bench.fleet.memory import Stream
@@ -17,13 +17,19 @@ FINAL: Final = frozenset({Ended.DELIVERED, Ended.REFUSED, Ended.DONE})
 
 Connect = Callable[[str], Awaitable[Stream]]  # from an address of the population
 Book = Callable[[Record], None]
+Calls = Callable[[Stream, Client], Caller]
 
 
-async def visit(sender: Sender, connect: Connect, book: Book, *, midnight: float = 0.0) -> None:
-    """Come again and again until there is nothing more to try. *midnight* is when the day began."""
+async def visit(
+    sender: Sender, connect: Connect, book: Book, *, midnight: float = 0.0, calls: Calls = Caller
+) -> None:
+    """Come again and again until there is nothing more to try. *midnight* is when the day began.
+
+    *calls* makes the caller of each attempt: one that keeps times, where somebody wants them.
+    """
     first = trio.current_time()
     for attempt, pause in enumerate((*sender.model.retries, None), 1):
-        record = await _attempt(sender, connect, attempt, first, midnight)
+        record = await _attempt(sender, connect, calls, attempt, first=first, midnight=midnight)
         book(record)
         if pause is None or record.ended in FINAL or _is_hasty(sender, record):
             return
@@ -35,9 +41,11 @@ def _is_hasty(sender: Sender, record: Record) -> bool:
     return sender.timers.hasty and record.ended is Ended.GAVE_UP and record.phase == Step.BANNER.value
 
 
-async def _attempt(sender: Sender, connect: Connect, attempt: int, first: float, midnight: float) -> Record:
+async def _attempt(
+    sender: Sender, connect: Connect, calls: Calls, attempt: int, *, first: float, midnight: float
+) -> Record:
     began = trio.current_time()
-    caller, conduct = Caller(await connect(sender.address(attempt)), sender.timers), conduct_of(sender.model)
+    caller, conduct = calls(await connect(sender.address(attempt)), sender.timers), conduct_of(sender.model)
     result = None
     try:
         with caller.patience:

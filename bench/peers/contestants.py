@@ -47,13 +47,18 @@ class Surroundings:
     folder: Path  # what was compiled and installed
     backend: int  # ports
     names: int
+    tree: Path = BENCH.parent  # where this proxy's code is
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment of a script: none of this proxy's variables but its own."""
         kept = {name: text for name, text in os.environ.items() if not name.startswith("TARPIT_")}
         ours = {"PYTHON": sys.executable, "CACHE": str(self.folder), "NAMES": str(self.names)}
-        paths = {"PYTHONPATH": str(BENCH.parent), "PATH": f"{kept.get('PATH', '')}:/usr/sbin:/sbin"}
+        paths = {
+            "PYTHONPATH": str(self.tree),
+            "PYTHONSAFEPATH": "1",
+            "PATH": f"{kept.get('PATH', '')}:/usr/sbin:/sbin",
+        }
         return kept | ours | paths
 
 

@@ -132,7 +132,7 @@ class Malformed:
 
 Command: TypeAlias = Hello | Mail | Rcpt | Plain | Malformed
 
-_KNOWN: Final = frozenset(verb.value for verb in Verb if verb is not Verb.UNKNOWN)
+_KNOWN: Final = {verb.value: verb for verb in Verb if verb is not Verb.UNKNOWN}
 _BARE: Final = frozenset({Verb.DATA, Verb.RSET, Verb.QUIT, Verb.STARTTLS})  # these take no argument
 _HTTP: Final = frozenset(
     {b"GET", b"POST", b"CONNECT", b"PUT", b"HEAD", b"OPTIONS", b"DELETE", b"PATCH", b"TRACE", b"PRI"}
@@ -151,7 +151,7 @@ _VALUES: Final = {"SIZE": re.compile(r"[0-9]{1,20}"), "BODY": re.compile(r"(?i:7
 def parse(line: bytes) -> Command:
     """Return the command in *line*, which comes without its CRLF. Never raises."""
     word, _, argument = line.partition(b" ")
-    verb = Verb(word.upper()) if word.upper() in _KNOWN else Verb.UNKNOWN
+    verb = _KNOWN.get(word.upper(), Verb.UNKNOWN)
     fault = _line_fault(line, verb)
     if fault is not None:
         return Malformed(_tried(line) if verb is Verb.UNKNOWN else verb, line, fault)

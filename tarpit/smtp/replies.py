@@ -93,6 +93,8 @@ class ReplyFault:
 class ReplyReader:
     """Cuts replies out of a backend's bytes, in any pieces. After the first fault there is only the fault."""
 
+    __slots__ = ("_buffer", "_code", "_fault", "_lines", "_start")
+
     def __init__(self) -> None:
         self._buffer = bytearray()  # starts where the reply in hand starts
         self._start = 0  # where the next line starts
