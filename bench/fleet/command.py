@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         print(unusable, file=sys.stderr)
         return UNUSABLE
     sessions, began = options.sessions or preset.sessions, time.monotonic()
-    keep = options.records is not None or options.html is not None
+    keep = any(path is not None for path in (options.records, options.html, options.picture))
     with _progress(list(policies), sessions) as tell:
         results = compare(
             preset,
@@ -58,6 +58,8 @@ def main(arguments: Sequence[str]) -> int:
         _write_records(results, options.records)
     if options.html is not None:
         _write_page(results, options.html, preset=preset.name, seed=options.seed, sessions=sessions)
+    if options.picture is not None:
+        _write_picture(results, options.picture)
     if options.json:
         head = {"preset": preset.name, "seed": options.seed, "sessions": sessions}
         print(json.dumps({**head, "policies": found}, indent=1))
@@ -117,6 +119,12 @@ def _write_page(results: Results, path: Path, *, preset: str, seed: int, session
     path.write_text(page([day for day, _ in results], found, preset=preset, seed=seed, sessions=sessions))
 
 
+def _write_picture(results: Results, path: Path) -> None:
+    from bench.report.charts import survival  # noqa: PLC0415 - as above
+
+    path.write_text(survival([day for day, _ in results], honest=False))
+
+
 def _tell_end(results: Results, seconds: float) -> int:
     """Say what it took, which is no part of the result; and what should not have happened."""
     cpu = sum(day.cpu_seconds for day, _ in results)
@@ -146,6 +154,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots as well")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write how long bots stay, as SVG")
     parser.add_argument("--records", type=Path, metavar="FOLDER", help="write what each connection came to")
     parser.add_argument("--processes", type=int, help="default: as many as there are cores")
     return parser.parse_args(arguments)
