@@ -62,6 +62,12 @@ def _body(days: Sequence[Day], figures: Mapping[str, Mapping[str, object]]) -> I
         charts.over_time(days, lambda reading: reading.held, label="sessions"),
     )
     yield from _section("Kinds of senders", "Connections, by who connects and how it ends.", *_kinds(days))
+    yield from _section(
+        "What it took",
+        "CPU and memory of the process that lived through the day, senders and mail server included; "
+        "the only figures here that another run does not repeat.",
+        _as_table([["", "CPU s", "MiB at most"], *map(_cost, days)]),
+    )
     yield from _section("Settings", "What differs from the defaults.", *_settings(days))
 
 
@@ -103,6 +109,10 @@ def _settings(days: Sequence[Day]) -> Iterator[str]:
         lines = [f"{name}={value}" for name, value in sorted(day.settings.items())]
         if lines:
             yield f"<h3>{escape(day.policy)}</h3><pre>{escape(chr(10).join(lines))}</pre>"
+
+
+def _cost(day: Day) -> list[str]:
+    return [day.policy, f"{day.cpu_seconds:.1f}", f"{day.memory / 2**20:.0f}"]
 
 
 def _spam(day: Day) -> float:

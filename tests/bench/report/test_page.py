@@ -42,6 +42,7 @@ def test_what_it_says() -> None:
     assert "<td>honest delay p50</td><td>0.25</td>" in text
     assert "<td>bot</td><td>5</td><td>2</td><td>2</td>" in text
     assert "TARPIT_SCORE_SUSPECT=3" in text
+    assert "<td>ours</td><td>1.0</td><td>1</td>" in text  # CPU seconds, and MiB
     assert text.count("<svg") == 9
 
 
