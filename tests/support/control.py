@@ -1,5 +1,7 @@
 """A control socket that answers, beside a test that asks it as a command does."""
 
+import contextlib
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -43,8 +45,19 @@ def serving(directory: Path, obey: Obey) -> Iterator[None]:
     thread = threading.Thread(target=trio.run, args=(run,))
     thread.start()
     try:
-        wait_until(path_in(directory).exists, "the control socket is there")
+        wait_until(lambda: _listens(path_in(directory)), "somebody listens on the control socket")
         yield
     finally:
         tokens[0].run_sync_soon(scope.cancel)
         thread.join()
+
+
+def _listens(path: Path) -> bool:
+    """Whether a connection is taken: a socket is there before anybody listens on it."""
+    with (
+        socket.socket(socket.AF_UNIX) as sock,
+        contextlib.suppress(FileNotFoundError, ConnectionRefusedError),
+    ):
+        sock.connect(str(path))
+        return True
+    return False
