@@ -1,12 +1,13 @@
 """Is mail spread as the weights say, and does a backend ever see one connection more than its cap?
 
-`python -m bench.backends shares stopped killed crowd silent real real-killed` runs these, or some, or all.
+`python -m bench.backends shares real` runs these two of the following; without a name, all:
 
     shares   10,000 sessions in turn to four sinks of weights 1 to 4; then 40 at once to the least busy
     stopped  one of them is stopped and started again in the middle; `killed`: with SIGKILL
     crowd    500 clean senders at once and 5,000 bots, before a sink with a cap of 20
     silent   100 clean strangers from two addresses that say nothing, before the same, and one sender
-    real     four real servers: Postfix twice, Exim, OpenSMTPD; `real-killed`: Exim is killed and comes back
+    real     10,000 in turn to real servers: Postfix twice, Exim, OpenSMTPD; `real-least`: 40 at once to the
+             least busy; `real-killed`: Exim is killed and comes back
 
 `crowd` and `silent` run a second time with HAProxy in our place (maxconn and queue), if it is installed. What
 a sink counts is its own count. Both cores are shared by all processes: waits are upper bounds.
@@ -16,29 +17,27 @@ import argparse
 import resource
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import trio
 
+from bench import real
 from bench.senders import Senders, sit
 from bench.sinks import Sink, sinks
-from bench.surroundings import ROOT, name_server, proxy
-from tests.support.backends import BACKENDS, RealBackend
+from bench.spread import SAMPLE, WEIGHTS, Found, is_over, mean_of_full, tarpit
+from bench.surroundings import ROOT
 from tests.support.servers import LOOPBACK, answers, free_port, wait_until
 
-WEIGHTS: Final = (1, 2, 3, 4)
 CAP: Final = 20
 LONGEST: Final = 90.0  # seconds for all of a crowd
-SAMPLE: Final = 0.05  # seconds
+LONG: Final = 0.2  # seconds of a message, so that senders spend their time where samples can see them
 HAPROXY: Final = """\
 global
     maxconn 8000
@@ -52,33 +51,6 @@ listen mail
     bind 127.0.0.1:{port}
     server sink 127.0.0.1:{backend} maxconn {cap}
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What became of one run."""
-
-    what: str
-    senders: Senders
-    had: Sequence[float] = ()  # messages, or mean connections, of each backend
-    most: int = 0  # connections at once, by the sink's own count
-
-    def __str__(self) -> str:
-        """Return a line of the report."""
-        shares = ", ".join(f"{count:.4g}" for count in self.had)
-        told = f"had {shares}, off by {off_by(self.had):.1%}; " if self.had else ""
-        most = f"; at most {self.most} connections" if self.most else ""
-        return f"{self.what}: {told}{self.senders.told()}{most}"
-
-
-@contextmanager
-def tarpit(backends: Sequence[str], **variables: str) -> Iterator[int]:
-    """Run the proxy before *backends*, and yield its port."""
-    with name_server() as names, tempfile.TemporaryDirectory() as directory:
-        told = Path(directory, "log")
-        chosen = {"BACKENDS": " ".join(backends), "RATE_PEER": "0", "RATE_NETWORK": "0", **variables}
-        with proxy(8000, names=names, backend=0, log=told, **chosen) as (_, port):
-            yield port
 
 
 @contextmanager
@@ -100,30 +72,24 @@ def weighted(running: Sequence[Sink]) -> list[str]:
     return [f"{LOOPBACK}:{one.port}*{weight}" for one, weight in zip(running, WEIGHTS, strict=True)]
 
 
-def off_by(counts: Sequence[float]) -> float:
-    """Return by which share the worst of *counts* misses what its weight says."""
-    whole = sum(counts) / sum(WEIGHTS)
-    return max(abs(count / (whole * weight) - 1) for count, weight in zip(counts, WEIGHTS, strict=True))
-
-
 async def shares(sessions: int) -> list[Found]:
     """In turn, and to the least busy."""
     found = list[Found]()
-    with sinks(len(WEIGHTS), seconds=0.02) as running:
-        with tarpit(weighted(running), BALANCE="round-robin") as port:
-            senders = Senders(port)
-            await senders.deliver_all(sessions, at_once=40)
-            had = [(await one.counts()).messages for one in running]
-            found.append(Found("round-robin", senders, had))
-        with tarpit(weighted(running)) as port:
-            senders, seen = Senders(port), list[list[int]]()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(sample, running, seen)
-                await senders.deliver_all(sessions // 5, at_once=40)
-                nursery.cancel_scope.cancel()
-            full = [row for row in seen if sum(row) >= 30]
-            open_now = [statistics.fmean(column) for column in zip(*full, strict=True)]
-            found.append(Found("least, 40 at once", senders, open_now))
+    with (
+        sinks(len(WEIGHTS), seconds=0.02) as running,
+        tarpit(weighted(running), BALANCE="round-robin") as port,
+    ):
+        senders = Senders(port)
+        await senders.deliver_all(sessions, at_once=40)
+        had = [(await one.counts()).messages for one in running]
+        found.append(Found("round-robin", senders, had))
+    with sinks(len(WEIGHTS), seconds=LONG) as running, tarpit(weighted(running)) as port:
+        senders, seen = Senders(port), list[list[int]]()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sample, running, seen)
+            await senders.deliver_all(sessions // 5, at_once=40)
+            nursery.cancel_scope.cancel()
+        found.append(Found("least, 40 at once", senders, mean_of_full(seen)))
     return found
 
 
@@ -138,7 +104,7 @@ async def stopped(seconds: float, how: signal.Signals) -> list[Found]:
     """One backend goes and comes back."""
     with sinks(len(WEIGHTS), seconds=0.02) as running, tarpit(weighted(running)) as port:
         senders, began = Senders(port), trio.current_time()
-        over = partial(_is_over, began + seconds)
+        over = partial(is_over, began + seconds)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(partial(senders.deliver_all, 10**6, at_once=20, tries=5, over=over))
             await trio.sleep(seconds / 10)
@@ -150,10 +116,6 @@ async def stopped(seconds: float, how: signal.Signals) -> list[Found]:
         after = [(await one.counts()).sessions for one in running]
         had = [late - early for early, late in zip(before, after, strict=True)]
     return [Found(f"{how.name}, and 70 % later", senders, had)]
-
-
-def _is_over(until: float) -> bool:
-    return trio.current_time() > until
 
 
 async def crowd(clean: int, bots: int, *, ours_only: bool = False) -> list[Found]:
@@ -212,67 +174,15 @@ def ways(
         yield "haproxy", haproxy
 
 
-@contextmanager
-def real_servers() -> Iterator[tuple[list[RealBackend], int]]:
-    """Run four of them, and the proxy before them; yield them and its port."""
-    with ExitStack() as stack:
-        servers = [
-            stack.enter_context(BACKENDS[name]()) for name in ("postfix", "postfix", "exim", "opensmtpd")
-        ]
-        places = [
-            f"{one.address[0]}:{one.address[1]}*{weight}"
-            for one, weight in zip(servers, WEIGHTS, strict=True)
-        ]
-        yield servers, stack.enter_context(tarpit(places, BALANCE="round-robin"))
-
-
-async def stored(servers: Sequence[RealBackend], delivered: int) -> list[int]:
-    """Return what each has stored, once it is all that was delivered, or half a minute has passed."""
-    had, until = list[int](), trio.current_time() + 30
-    while sum(had) < delivered and trio.current_time() < until:
-        await trio.sleep(0.5)
-        had = [len(one.stored()) for one in servers]
-    return had
-
-
-async def real(sessions: int) -> list[Found]:
-    """Four real servers."""
-    with real_servers() as (servers, port):
-        senders = Senders(port)
-        await senders.deliver_all(sessions, at_once=10)
-        had = await stored(servers, senders.delivered)
-    return [Found("Postfix, Postfix, Exim, OpenSMTPD", senders, had)]
-
-
-async def real_killed(seconds: float) -> list[Found]:
-    """The same, and one of them goes and comes back. What is told of each is what it stored at the end."""
-    with real_servers() as (servers, port):
-        senders, began, exim = Senders(port), trio.current_time(), servers[2].running
-        assert exim is not None
-        async with trio.open_nursery() as nursery:
-            over = partial(_is_over, began + 0.7 * seconds)
-            nursery.start_soon(partial(senders.deliver_all, 10**6, at_once=8, tries=5, over=over))
-            await trio.sleep(seconds / 6)
-            await trio.to_thread.run_sync(exim.end, signal.SIGKILL)
-            await trio.sleep(seconds / 6)
-            await trio.to_thread.run_sync(exim.start)
-        before = await stored(servers, senders.delivered)
-        over = partial(_is_over, trio.current_time() + 0.3 * seconds)
-        await senders.deliver_all(10**6, at_once=8, over=over)
-        after = await stored(servers, senders.delivered)
-        lost = senders.delivered - sum(after)
-        had = [late - early for early, late in zip(before, after, strict=True)]
-    return [Found(f"Exim killed, {lost} lost; 70 % later", senders, had)]
-
-
 RUNS: Final[Mapping[str, Callable[[], Awaitable[list[Found]]]]] = {
     "shares": partial(shares, 10_000),
     "stopped": partial(stopped, 80, signal.SIGTERM),
     "killed": partial(stopped, 80, signal.SIGKILL),
     "crowd": partial(crowd, 500, 5000),
     "silent": partial(silent, 60),
-    "real": partial(real, 400),
-    "real-killed": partial(real_killed, 120),
+    "real": partial(real.in_turn, 10_000),
+    "real-least": partial(real.least, 2000),
+    "real-killed": partial(real.killed, 120),
 }
 
 

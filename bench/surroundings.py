@@ -9,15 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
-import dns.flags
-import dns.message
-import dns.rcode
 import dns.rdatatype
-import dns.rrset
+
+from bench.answering import answering
 
 SENDER: Final = "127.0.0.3"
 DOMAIN: Final = "a.test"
@@ -78,42 +76,15 @@ def sink() -> Iterator[Sink]:
             thread.join()
 
 
-@contextmanager
-def name_server() -> Iterator[int]:
+def name_server() -> AbstractContextManager[int]:
     """Answer DNS queries from a thread, and return the port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        sock.settimeout(0.2)
-        stopping = threading.Event()
-        thread = threading.Thread(target=_serve_names, args=(sock, stopping))
-        thread.start()
-        try:
-            yield sock.getsockname()[1]
-        finally:
-            stopping.set()
-            thread.join()
+    return answering(_record)
 
 
-def _serve_names(sock: socket.socket, stopping: threading.Event) -> None:
-    while not stopping.is_set():
-        try:
-            query, sender = sock.recvfrom(4096)
-        except TimeoutError:
-            continue
-        sock.sendto(_answer(dns.message.from_wire(query)).to_wire(), sender)
-
-
-def _answer(query: dns.message.Message) -> dns.message.Message:
+def _record(name: str, kind: dns.rdatatype.RdataType) -> str | None:
     """List the flood, and know the sender as a mail server should be known; nothing else exists."""
-    reply = dns.message.make_response(query)
-    reply.flags |= dns.flags.AA
-    name, kind = query.question[0].name.to_text(omit_final_dot=True).lower(), query.question[0].rdtype
     records = {"A": "127.0.0.2"} if _LISTED.fullmatch(name) else KNOWN.get(name)
-    if records is None:
-        reply.set_rcode(dns.rcode.NXDOMAIN)
-    elif text := records.get(kind.name):
-        reply.answer.append(dns.rrset.from_text(query.question[0].name, 300, "IN", kind.name, text))
-    return reply
+    return None if records is None else records.get(kind.name, "")
 
 
 def workers_of(supervisor: int) -> list[int]:

@@ -15,6 +15,7 @@ they are nobody of ours.
 The hand-over itself is `deliver`; what a pace is and why, `policy`; whose desk it is, `suspect` and `hub`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -45,7 +46,7 @@ GO_AHEAD: Final = Reply.of(354, "End data with <CR><LF>.<CR><LF>")
 ONE_AT_A_TIME: Final = Reply.of(452, "4.5.3 Recipients of one server at a time, try again for this one")
 
 
-class FrontDesk:
+class FrontDesk(ABC):
     """The desk of our front."""
 
     __slots__ = ("_delivery", "_mail", "_session", "_unsaid")
@@ -56,9 +57,9 @@ class FrontDesk:
         self._unsaid = False  # a backend has taken a message, and its reply has not been said yet
         self._mail: Mail | None = None  # of the transaction that the delivery has open
 
+    @abstractmethod
     def server(self) -> Server:
         """Return our half of the dialogue."""
-        raise NotImplementedError
 
     @property
     def committing(self) -> bool:

@@ -6,17 +6,12 @@ own process; once all is remembered it has nothing to do.
 """
 
 import re
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Final
 
-import dns.flags
-import dns.message
-import dns.rcode
 import dns.rdatatype
-import dns.rrset
+
+from bench.answering import answering
 
 _ADDRESS: Final = re.compile(r"1\.([0-9]+)\.8\.127\.in-addr\.arpa")
 _HOST: Final = re.compile(r"mail\.n([0-9]+)\.test")
@@ -36,38 +31,6 @@ def record(name: str, kind: dns.rdatatype.RdataType) -> str | None:
     return None
 
 
-@contextmanager
-def name_server() -> Iterator[int]:
+def name_server() -> AbstractContextManager[int]:
     """Answer queries, and return the port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        sock.settimeout(0.2)
-        stopping = threading.Event()
-        thread = threading.Thread(target=_serve, args=(sock, stopping))
-        thread.start()
-        try:
-            yield sock.getsockname()[1]
-        finally:
-            stopping.set()
-            thread.join()
-
-
-def _serve(sock: socket.socket, stopping: threading.Event) -> None:
-    while not stopping.is_set():
-        try:
-            query, sender = sock.recvfrom(4096)
-        except TimeoutError:
-            continue
-        sock.sendto(_answer(dns.message.from_wire(query)).to_wire(), sender)
-
-
-def _answer(query: dns.message.Message) -> dns.message.Message:
-    reply = dns.message.make_response(query)
-    reply.flags |= dns.flags.AA
-    asked = query.question[0]
-    text = record(asked.name.to_text(omit_final_dot=True).lower(), asked.rdtype)
-    if text is None:
-        reply.set_rcode(dns.rcode.NXDOMAIN)
-    elif text:
-        reply.answer.append(dns.rrset.from_text(asked.name, 86_400, "IN", asked.rdtype, text))
-    return reply
+    return answering(record)

@@ -6,10 +6,11 @@ import time
 import pytest
 import trio
 
-from bench import backends
-from bench.backends import CAP, off_by
+from bench import backends, real
+from bench.backends import CAP
 from bench.senders import Senders
 from bench.sinks import sinks
+from bench.spread import off_by, tarpit
 
 pytestmark = pytest.mark.e2e
 
@@ -54,14 +55,14 @@ async def test_silent_strangers() -> None:
 
 async def test_real_servers() -> None:
     """Postfix twice, Exim and OpenSMTPD each store what their weights say, and nothing is lost."""
-    (found,) = await backends.real(40)
+    (found,) = await real.in_turn(40)
     assert found.senders.delivered == 40
     assert found.had == [4, 8, 12, 16]
 
 
 async def test_a_real_one_is_killed() -> None:
     """Exim is killed and comes back: nobody is refused or cut, nothing is lost, and it gets mail again."""
-    (found,) = await backends.real_killed(6)
+    (found,) = await real.killed(6)
     assert "0 lost" in found.what
     assert found.senders.delivered > 40
     assert (found.senders.cut, found.senders.refused.total()) == (0, 0)
@@ -70,7 +71,7 @@ async def test_a_real_one_is_killed() -> None:
 
 async def test_all_down() -> None:
     """Peers hear 421 at once while no backend is there, and get through two seconds after one is."""
-    with sinks(1, seconds=0.0) as (sink,), backends.tarpit([f"127.0.0.1:{sink.port}"]) as port:
+    with sinks(1, seconds=0.0) as (sink,), tarpit([f"127.0.0.1:{sink.port}"]) as port:
         await trio.to_thread.run_sync(sink.stop, signal.SIGKILL)
         senders = Senders(port)
         for _ in range(4):
