@@ -18,7 +18,7 @@ from tests.security.test_commands import REFUSED
 from tests.support.backends import BACKENDS, FIRST_LINE, RECIPIENT, RealBackend
 from tests.support.framing import singly as bytes_of
 from tests.support.peer import Peer
-from tests.support.proxy import Starts
+from tests.support.proxy import UNCAPPED, Starts
 from tests.support.servers import LOOPBACK, Address, wait_until
 from tests.support.spellings import BDAT, CHUNK, DATA, SOUND
 from tests.support.tap import tap
@@ -70,7 +70,7 @@ def test_no_side_is_in_data_mode_alone(
     assert (len(DATA), len(BDAT)) == (25, 31)
     everything = cases()
     with tap(backend.address) as line:
-        run = proxy(BACKENDS="{}:{}".format(*line.address), MAX_SESSIONS_PEER="100", **BRISKLY)
+        run = proxy(BACKENDS="{}:{}".format(*line.address), **UNCAPPED, **BRISKLY)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             begun = list(pool.map(lambda case: into_data_mode(run.address, case), everything))
         contents = [case.content for case, one in zip(everything, begun, strict=True) if one]

@@ -23,7 +23,7 @@ from tests.support.backends import RECIPIENT, exim_backend, opensmtpd_backend, p
 from tests.support.certificates import NAME, Authority
 from tests.support.framing import singly
 from tests.support.peer import Peer
-from tests.support.proxy import Starts
+from tests.support.proxy import UNCAPPED, Starts
 from tests.support.servers import LOOPBACK, Address, wait_until
 from tests.support.spoofs import spoofs
 from tests.support.tap import tap
@@ -63,7 +63,7 @@ def test_nobody_becomes_somebody_else(
     trust = authority.client()
     variables = authority.issue(NAME).variables | {"BACKEND_INTRODUCE": introduce, **BRISKLY}
     variables |= {"EXEMPT_RCPT": RECIPIENT}  # who is hostile by now may write to it
-    variables |= {"MAX_SESSIONS_PEER": "100"}
+    variables |= UNCAPPED
     mine = spoofs()[list(KINDS).index(name) :: len(KINDS)]
     claims = list(zip(mine, cycle(WAYS), strict=False))
     with kind() as backend, tap(backend.address) as line:

@@ -29,6 +29,8 @@ QUICK: Final = {
     "PACE_JITTER": "0",
     "DRAIN": "5s",
 }
+# For hundreds of sessions from one address: whose peer has left counts until its backend has answered QUIT.
+UNCAPPED: Final = {"MAX_SESSIONS_PEER": "1000", "MAX_SESSIONS_NETWORK": "1000"}
 
 Event = dict[str, object]
 
