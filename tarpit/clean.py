@@ -4,7 +4,7 @@ It stays so to the end, or to the command with which the peer has turned out a s
 unanswered, and `suspect` has the rest. What goes over a joined connection, and what does not, is `relay`.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tarpit.session import Session
 
 Hearing = TypeVar("Hearing", bound=Observer)
+T = TypeVar("T")
 
 NO_ROUTE: Final = Reply.of(550, "5.7.1 No mail for this domain is taken here")  # TARPIT_ROUTES says `refuse`
 
@@ -82,17 +83,10 @@ class Clean:
     async def _borrowed(self) -> Loan:
         """Return a connection when the peer's turn has come. Raises `PeerGone` once it has left."""
         session = self._session
-        with trio.CancelScope() as scope:
-            waiting = session.wire.on_hangup = Waiting(session, scope)
-            try:
-                if session.wire.hung_up:
-                    waiting.hung_up()
-                return await session.services.pool.borrow(
-                    session.introduction(), ours=session.ours, purpose=Purpose.JOIN
-                )
-            finally:
-                session.wire.on_hangup = None
-        raise PeerGone("left before a backend was free")
+        borrow = session.services.pool.borrow
+        return await while_there(
+            session, partial(borrow, session.introduction(), ours=session.ours, purpose=Purpose.JOIN)
+        )
 
     def observer(self, *, pipelining: bool, kind: type[Hearing]) -> Hearing:
         """Return what hears both sides."""
@@ -157,6 +151,19 @@ class Clean:
     def _elsewhere(self, rcpt: Rcpt) -> Reply | None:
         routes = self._session.services.routes
         return NO_ROUTE if routes.refusing and routes.find(rcpt.path) is None else None
+
+
+async def while_there(session: "Session", work: Callable[[], Awaitable[T]]) -> T:
+    """Return what *work* returns, which waits for a backend. Raises `PeerGone` once the peer has left."""
+    with trio.CancelScope() as scope:
+        waiting = session.wire.on_hangup = Waiting(session, scope)
+        try:
+            if session.wire.hung_up:
+                waiting.hung_up()
+            return await work()
+        finally:
+            session.wire.on_hangup = None
+    raise PeerGone("left before a backend was free")
 
 
 def turned(session: "Session") -> bool:

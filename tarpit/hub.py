@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from tarpit.backend.pool import Loan
 from tarpit.backend.routes import Group
-from tarpit.clean import NO_ROUTE, Clean, turned
+from tarpit.clean import NO_ROUTE, Clean, turned, while_there
 from tarpit.deliver import Delivery
 from tarpit.errors import PeerGone
 from tarpit.front import Front
@@ -63,7 +63,8 @@ class Hub(FrontDesk):
     def __init__(self, session: "Session") -> None:
         super().__init__(session)
         self._asked: Mail | None = None
-        self._refused: dict[Group, ReceivedReply] = {}  # what groups said to that MAIL, where they refused it
+        # What recipients of groups hear that refused that MAIL, or could not be reached for it.
+        self._refused: dict[Group, Reply] = {}
 
     async def run(self) -> Heard | None:
         """Serve a clean peer. Returns the command with which it turned out a suspect, or None at the end."""
@@ -137,16 +138,16 @@ class Hub(FrontDesk):
             return None
         delivery = await self._opened()
         if group not in self._refused:
-            joined = await delivery.join(group)
+            joined = await while_there(self._session, partial(delivery.join, group))
             self._account()
             if joined is None:
-                await front.answer(rcpt, NO_BACKEND)
-                return None
-            loan, refusal = joined
-            if refusal is None:
-                return await self._relay(delivery, loan, group, rcpt)
-            delivery.borrower.quit(loan)
-            self._refused[group] = refusal
+                self._refused[group] = NO_BACKEND
+            else:
+                loan, refusal = joined
+                if refusal is None:
+                    return await self._relay(delivery, loan, group, rcpt)
+                delivery.borrower.quit(loan)
+                self._refused[group] = refusal
         await front.answer(rcpt, self._refused[group])
         return None
 

@@ -1,7 +1,8 @@
 """The process around the workers: sockets, signals, exit codes, and no SMTP.
 
     slot   a place for a worker, with a listening socket of its own on each address, which it inherits
-    death  a worker that dies is replaced, at once, or ever later if it dies soon after birth
+    death  a worker that dies is replaced, at once, or ever later if it dies soon after birth; one that
+           stands still, or does not get ready, is killed first
     HUP    the settings are read again. Where only files may have changed, the workers read those; else there
            is a second worker in each slot, and when all of those are ready, they accept and the first ones
            end. As long as one of them refuses, nothing has happened
@@ -149,13 +150,15 @@ class Supervisor:
             self._notifier.alive()
             self._alive_due = now + self._notifier.alive_every
         due = inf if self._stopping else min(slot.due for slot in (*self._crew.slots, self._crew.office))
-        timeout = min(due, self._until, self._alive_due, self._crew.until) - now
+        timeout = min(due, self._until, self._alive_due, self._crew.until, self._crew.look_due) - now
         signals = self._vigil.wait(timeout)
         if time.monotonic() >= self._until:
             self._until = inf
             for child in self._crew.workers:
                 child.kill()
         self._crew.kill_late()
+        for child in self._crew.hung():
+            processes.process_hung(self._log, worker=child.slot, pid=child.pid, serving=child.ready)
         return signals
 
     def _make_due(self) -> None:

@@ -106,6 +106,15 @@ async def check_backend(services: Services, backend: Backend, *, starting: bool 
 
     Raises `SettingsError` at the *starting* of a server that would be an open relay.
     """
+    could = backend.takes_mail()
+    try:
+        await _check(services, backend, starting=starting)
+    finally:
+        if backend.takes_mail() is not could:
+            services.pool.reconsider(backend)
+
+
+async def _check(services: Services, backend: Backend, *, starting: bool) -> None:
     refuse = services.settings.relay_test is RelayTest.REFUSE
     was_up = backend.up
     backend.untested = backend.untested or (refuse and (starting or not was_up))

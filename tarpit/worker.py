@@ -28,6 +28,7 @@ from tarpit.watch import check_backend, watch_backends, watch_lists, watch_zones
 # The collector, not the scheduler, is what makes thousands of waiting sessions late: of 10,000, bytes came
 # 436 ms late with Python's own thresholds and 4 ms with it off (docs/design.md).
 COLLECT_EVERY: Final = (20_000, 50, 100)
+FIRST_LOOK: Final = 30.0  # seconds for the backends, before peers are served all the same
 LAST_WORDS: Final = 0.5  # seconds beyond TARPIT_DRAIN, for a 421
 
 
@@ -77,8 +78,7 @@ async def serve(
             if shift is not None:
                 shift.begin(services)
                 engine.start_soon(shift.run, services)
-            for backend in services.pool.backends:
-                await check_backend(services, backend, starting=starting)
+            await look_at_backends(services, starting=starting)
             orders.ready.set()
             await orders.accept.wait()
             async with trio.open_nursery() as watches:
@@ -102,6 +102,17 @@ async def serve(
                 shift.end()
             orders.cut = await drain(services, number, replaced=orders.replaced)
         engine.cancel_scope.cancel()
+
+
+async def look_at_backends(services: Services, *, starting: bool) -> None:
+    """Check all backends at once. Who lets us wait is as one that was not seen yet, and is looked at again.
+
+    Raises `SettingsError`, in a group, as `check_backend` does.
+    """
+    with trio.move_on_after(FIRST_LOOK):
+        async with trio.open_nursery() as nursery:
+            for backend in services.pool.backends:
+                nursery.start_soon(partial(check_backend, services, backend, starting=starting))
 
 
 async def drain(services: Services, number: int = 0, *, replaced: bool = False) -> int:

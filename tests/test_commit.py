@@ -135,3 +135,19 @@ async def test_a_peer_that_leaves() -> None:
         outcome = await here.delivery.commit()
         assert (outcome.ending, outcome.reply) == (Ending.LEFT, None)
         assert here.stored == []
+
+
+async def test_one_that_goes_while_another_is_filled() -> None:
+    """All are looked at once more before the first dot: nobody has the message, and that is certain."""
+
+    def last_words(connection: Connection) -> bytes:
+        here.backends[0].cut_after = len(connection.received) + len(STORED) - 4
+        return b"354 go on\r\n"
+
+    async with scene({"DATA": last_words}, {}) as here:
+        await addressed(here)
+        outcome = await here.delivery.commit()
+        assert (outcome.ending, outcome.reply, outcome.taken_by) == (Ending.UNAVAILABLE, NO_BACKEND, ())
+        assert here.stored == []
+        assert [len(one.connections) for one in here.backends] == [2, 2]  # the second one has been filled
+        assert here.backends[1].connections[1].commands[-1] == b"DATA"

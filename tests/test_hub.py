@@ -6,10 +6,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tarpit.backend.slots import Purpose, Slots
 from tarpit.control.errands import carry_out
 from tests.support.backend import Answer, Does, FakeBackend
 from tests.support.sessions import hub_session
-from tests.support.wires import Far
+from tests.support.wires import Far, Surroundings
 
 TWO = "a.example={0} b.example={1}"
 THREE = "a.example={0} b.example={1} *=refuse"
@@ -336,4 +337,44 @@ async def test_a_declared_size_that_cannot_be_kept(autojump_clock: MockClock) ->
         far, _, _ = run
         await greeted(far, MAIL + b" SIZE=500", TO_A)
         assert await far.ask(TO_B) == DEFERRED
+        await bye(far)
+
+
+async def test_who_hangs_up_in_the_queue(autojump_clock: MockClock) -> None:
+    """Before the first recipient's backend is free: its place is given up at once, and nobody is asked."""
+    async with hub_session(TWO, {}, {}, BACKEND_MAX="1", BACKEND_QUEUE="60s") as (far, (a, _), around):
+        pool = around.services.pool
+        pool.queue.take_now([slots_of(around, a)], Purpose.JOIN)
+        await greeted(far, MAIL)
+        began = trio.current_time()
+        await far.say(TO_A + b"\r\n")
+        await trio.sleep(1)
+        assert len(pool.queue) == 1
+        await far.stream.send_eof()
+        await far.hear_all()
+        assert trio.current_time() - began < 5
+        assert (len(pool.queue), a.connections) == (0, [])
+    assert around.closed()["ended"] == "peer-left"
+
+
+def slots_of(around: Surroundings, backend: FakeBackend) -> Slots:
+    """Return the connections of *backend*."""
+    name = "{}:{}".format(*backend.address)
+    return next(one.slots for one in around.services.pool.backends if one.name == name)
+
+
+async def test_a_group_that_is_full_is_waited_for_once(autojump_clock: MockClock) -> None:
+    """All recipients of one transaction hear the same, and not each after a wait of its own."""
+    async with hub_session(TWO, {}, {}, BACKEND_MAX="1", BACKEND_QUEUE="10s") as (far, (a, _), around):
+        pool, slots = around.services.pool, slots_of(around, a)
+        pool.queue.take_now([slots], Purpose.JOIN)
+        await greeted(far, MAIL)
+        began = trio.current_time()
+        for line in (TO_A, TO_A2, TO_A):
+            assert (await far.ask(line)).startswith(b"451 ")
+        assert 10 <= trio.current_time() - began < 11
+        assert await far.ask(TO_B) == OK
+        pool.queue.give_back(slots, Purpose.JOIN)
+        for line in (b"RSET", MAIL, TO_A):
+            assert (await far.ask(line)).startswith(b"250 ")
         await bye(far)

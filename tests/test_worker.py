@@ -9,12 +9,14 @@ from typing import cast
 import pytest
 import trio
 from structlog.testing import LogCapture
+from trio.testing import MockClock
 
 from tarpit import worker
 from tarpit.errors import SettingsError
-from tests.support.backend import FakeBackend, fake_backend
+from tests.support.backend import Does, FakeBackend, fake_backend
+from tests.support.dns_zone import FakeResolver
 from tests.support.peer import Peer
-from tests.support.wires import captured, load
+from tests.support.wires import captured, load, stage
 
 MAIL = b"Subject: x\r\n\r\n..dots and \xff\0\r\n.\r\n"
 
@@ -95,3 +97,15 @@ async def test_an_open_relay_is_not_served() -> None:
     ):
         async with working(worker.Orders(), RELAY_TEST="refuse"):
             pass
+
+
+async def test_a_silent_backend_holds_up_nothing(autojump_clock: MockClock) -> None:
+    """All are looked at together; of one that lets us wait nothing is known yet, and peers are served."""
+    async with fake_backend({"BANNER": Does.SILENT}) as silent, fake_backend() as other:
+        names = " ".join("{}:{}".format(*backend.address) for backend in (silent, other))
+        settings = load(BACKENDS=names, TIMEOUT_BANNER="0")
+        async with stage(settings, FakeResolver({}), dialling=None) as around:
+            began = trio.current_time()
+            await worker.look_at_backends(around.services, starting=True)
+            assert trio.current_time() == began + worker.FIRST_LOOK
+            assert [backend.up for backend in around.services.pool.backends] == [None, True]

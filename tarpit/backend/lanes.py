@@ -7,7 +7,8 @@ order in which they came.
 What a slot is, and which purpose goes before which, is `slots`.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
 
@@ -39,6 +40,9 @@ class Lane(Generic[W]):
 
     def __bool__(self) -> bool:
         return bool(self._turns)
+
+    def __iter__(self) -> Iterator[W]:
+        return chain.from_iterable(self._turns.values())
 
     def add(self, waiter: W) -> None:
         """Let *waiter* wait, behind all others of its network."""

@@ -109,8 +109,9 @@ class Pool:
         fall: int = 1,
         tell: Callable[[Backend], None] = lambda _: None,
     ) -> None:
+        self._tell = tell
         self.backends = tuple(
-            Backend(address, checks=checks, rise=rise, fall=fall, tell=tell) for address in backends
+            Backend(address, checks=checks, rise=rise, fall=fall, tell=self._changed) for address in backends
         )
         self._by_name = {backend.name: backend for backend in self.backends}
         self.poller = poller
@@ -132,6 +133,22 @@ class Pool:
     def check_alive(self) -> None:
         """Raise `BackendUnavailable` where no backend may be used, or is up: nobody need wait to hear so."""
         self._candidates(None, None)
+
+    def drain(self, backend: Backend, *, drained: bool) -> None:
+        """Give *backend* no more mail, or give it mail again."""
+        backend.drained = drained
+        self.reconsider(backend)
+
+    def reconsider(self, backend: Backend) -> None:
+        """Serve those who wait by *backend*, if it takes mail now; or let nobody wait for it in vain."""
+        if backend.takes_mail():
+            self.queue.serve(backend.slots)
+        else:
+            self.queue.dismiss(backend.slots)
+
+    def _changed(self, backend: Backend) -> None:
+        self._tell(backend)
+        self.reconsider(backend)
 
     async def end_idle(self) -> None:
         """End joined sessions that are silent for too long while others wait for their slots. For ever."""
@@ -157,6 +174,9 @@ class Pool:
         candidates, failed = self._candidates(group, avoid), [avoid]
         while True:
             backend = await self._slot(candidates, purpose, network, until)
+            if backend is None:  # none of them is up any more, and that is said
+                candidates = self._candidates(group, avoid)
+                continue
             began = trio.current_time()
             try:
                 line = await connect(self, backend, introduction, ours)
@@ -177,15 +197,16 @@ class Pool:
 
     async def _slot(
         self, candidates: Sequence[Backend], purpose: Purpose, network: bytes, until: float
-    ) -> Backend:
+    ) -> Backend | None:
+        """Return the one of *candidates* of which there is a slot now; None when none takes mail any more."""
         among = [backend.slots for backend in candidates]
         slots = self.queue.take_now(among, purpose, network)
         if slots is None:
-            with trio.move_on_at(until):
+            with trio.move_on_at(until) as scope:
                 slots = await self.queue.take(among, purpose, network)
-        if slots is None:
-            raise NoSlot("all its connections are in use (TARPIT_BACKEND_MAX)")
-        return next(backend for backend in candidates if backend.slots is slots)
+            if scope.cancelled_caught:
+                raise NoSlot("all its connections are in use (TARPIT_BACKEND_MAX)")
+        return next((backend for backend in candidates if backend.slots is slots), None)
 
     def members(self, group: Group | None) -> Sequence[Backend]:
         """Return the backends of *group*, in its order; all there are, if there are no groups."""
@@ -194,21 +215,18 @@ class Pool:
     def _candidates(self, group: Group | None, avoid: Backend | None) -> Sequence[Backend]:
         members = self.members(group)
         usable = [backend for backend in members if backend.usable]
-        if not usable and any(backend.slots.drained for backend in members):
+        if not usable and any(backend.drained for backend in members):
             raise BackendUnavailable("drained (tarpit backend enable)")
         if not usable:
             raise BackendUnavailable("relays for everybody, or was not tested yet (TARPIT_RELAY_TEST)")
-        alive = [backend for backend in usable if backend.up is not False]
-        if not alive:
+        if not any(backend.up is not False for backend in usable):
             raise BackendUnavailable(f"no backend is up: {usable[0].marks.reason}")
-        return [backend for backend in alive if backend is not avoid] or alive
+        others = [backend for backend in members if backend is not avoid]
+        return others if any(backend.takes_mail() for backend in others) else members
 
     def _others(self, group: Group | None, failed: Collection[Backend | None]) -> Sequence[Backend]:
-        return [
-            backend
-            for backend in self.members(group)
-            if backend.usable and backend.up is not False and backend not in failed
-        ]
+        others = [backend for backend in self.members(group) if backend not in failed]
+        return others if any(backend.takes_mail() for backend in others) else ()
 
     def _lost(self, backend: Backend, lost: BackendUnavailable) -> None:
         """Note that *backend* could not be used, unless it may have meant the peer; have it probed soon."""

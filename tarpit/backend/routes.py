@@ -61,6 +61,12 @@ class Routes:
         """Whether there are recipients that are refused here."""
         return self._others is None or None in self._table.values()
 
+    def leading_to(self, name: str) -> Sequence[str]:
+        """Return whose mail the backend *name* gets: patterns as above, or `<postmaster>`."""
+        postmaster = self.default if self._others is None else None
+        table = {**self._table, "*": self._others, "<postmaster>": postmaster}
+        return [pattern for pattern, group in table.items() if group is not None and name in group.names]
+
     def find(self, path: ForwardPath) -> Group | None:
         """Return where mail for *path* goes; None: it is refused."""
         if path.mailbox is None:

@@ -10,7 +10,7 @@ import trio
 
 from tarpit.backend.marks import Marks
 from tarpit.backend.places import Places
-from tarpit.backend.slots import Purpose, Slots
+from tarpit.backend.slots import Slots
 from tarpit.bell import Bell
 from tarpit.destinations import BackendAddress
 
@@ -30,28 +30,6 @@ class BackendState:
     drained: bool = False  # the operator has taken it out
 
 
-class Drainable(Slots):
-    """Slots of which none is given to mail any more once they are *drained*; probes go on.
-
-    Those who wait were waiting before that, perhaps for another backend as well, and go on waiting.
-    """
-
-    __slots__ = ("drained",)
-
-    def __init__(self, address: BackendAddress, *, share: int | None = None) -> None:
-        super().__init__(address, share=share)
-        self.drained = False
-
-    def free_for(self, purpose: Purpose) -> bool:
-        """Whether one more may be taken."""
-        return super().free_for(purpose) and not (self.drained and purpose is not Purpose.PROBE)
-
-    @property
-    def wanted(self) -> int:
-        """How many wait for mail's sake who would have one if it were free."""
-        return 0 if self.drained else super().wanted
-
-
 class Backend:
     """One backend: what is known of it, and its slots."""
 
@@ -66,7 +44,8 @@ class Backend:
     ) -> None:
         self.address = address
         self.name = address.name
-        self.slots = Drainable(address, share=checks)
+        self.slots = Slots(address, share=checks)
+        self.slots.takes_mail = self.takes_mail
         self.places = Places(address.host, address.port)
         self.probe_wanted = Bell()
         self.probe_seconds = 0.0  # from dialling to the end of its EHLO reply, the last time
@@ -78,6 +57,7 @@ class Backend:
         self.exposed = False  # it would believe what a peer says of its address inside TLS that we pass on
         self.relay_told = ""  # of relay tests that came to nothing, the last that was told
         self.untested = False  # the relay test is still to come: not used before
+        self.drained = False  # the operator has taken it out
         self.marks = Marks(rise=rise, fall=fall, changed=self._changed)
         self._tell = tell
 
@@ -89,7 +69,11 @@ class Backend:
     @property
     def usable(self) -> bool:
         """Whether mail may go there, up or not."""
-        return not (self.open_relay or self.exposed or self.untested or self.slots.drained)
+        return not (self.open_relay or self.exposed or self.untested or self.drained)
+
+    def takes_mail(self) -> bool:
+        """Whether mail may go there now."""
+        return self.usable and self.up is not False
 
     @property
     def busy(self) -> float:
@@ -110,7 +94,7 @@ class Backend:
             slots.taken,
             slots.cap,
             slots.weight,
-            slots.drained,
+            self.drained,
         )
 
     def _changed(self) -> None:

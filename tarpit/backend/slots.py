@@ -46,6 +46,10 @@ MAIL: Final = (Purpose.JOIN, Purpose.COMMIT, Purpose.CHECK, Purpose.BLIND)
 IN_A_ROW: Final = 4  # clean peers that are served while a hand-over waits
 
 
+def _always() -> bool:
+    return True
+
+
 class Slots:
     """One backend's connections."""
 
@@ -59,6 +63,7 @@ class Slots:
         "elsewhere",
         "idlers",
         "name",
+        "takes_mail",
         "waiting",
     )
 
@@ -66,6 +71,7 @@ class Slots:
         self.name = address.name
         self.cap = address.max
         self.elsewhere: Callable[[], int] = int  # held by a process that we follow, and that is about to end
+        self.takes_mail: Callable[[], bool] = _always  # or else none is given to anybody but our own probes
         self.back: float | None = None  # when it came back; None: it was never away
         self.idlers = Idlers()
         self.waiting = dict.fromkeys(Purpose, 0)  # who would take one, here or elsewhere
@@ -97,7 +103,8 @@ class Slots:
 
     def free_for(self, purpose: Purpose) -> bool:
         """Whether one more may be taken."""
-        return self.taken + self.elsewhere() < self.cap and self.shared_with(purpose)
+        free = self.taken + self.elsewhere() < self.cap and self.shared_with(purpose)
+        return free and (purpose is Purpose.PROBE or self.takes_mail())
 
     def shared_with(self, purpose: Purpose) -> bool:
         """Whether *purpose* has less than its share, if it has one."""
@@ -107,6 +114,8 @@ class Slots:
     @property
     def wanted(self) -> int:
         """How many wait for mail's sake who would have one if it were free."""
+        if not self.takes_mail():
+            return 0
         return sum(self.waiting[purpose] for purpose in MAIL if self.shared_with(purpose))
 
     def modest(self, network: bytes) -> bool:
@@ -165,8 +174,11 @@ class Queue:
     def __bool__(self) -> bool:
         return any(self._lanes.values())
 
-    async def take(self, among: Sequence[Slots], purpose: Purpose, network: bytes = OURS) -> Slots:
-        """Take a slot for *purpose*: of one of *among* that has one, else when the turn comes."""
+    async def take(self, among: Sequence[Slots], purpose: Purpose, network: bytes = OURS) -> Slots | None:
+        """Take a slot for *purpose*: of one of *among* that has one, else when the turn comes.
+
+        None as soon as none of *among* takes mail any more.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
         got = self.take_now(among, purpose, network)
         return await self._wait(_Waiter(among, purpose, network)) if got is None else got
@@ -200,6 +212,16 @@ class Queue:
             waiter.got = slots
             trio.lowlevel.reschedule(waiter.task)
 
+    def dismiss(self, slots: Slots) -> None:
+        """Have nobody wait any more for whom there were only *slots*, which take no mail now."""
+        for purpose in MAIL:
+            lane = self._lanes[purpose]
+            for waiter in list(lane) if slots.waiting[purpose] else ():
+                if slots in waiter.among and not any(one.takes_mail() for one in waiter.among):
+                    lane.drop(waiter)
+                    waiter.counts(-1)
+                    trio.lowlevel.reschedule(waiter.task)
+
     async def end_idle(self, backends: Sequence[Slots]) -> None:
         """End joined sessions that fall silent for too long while others wait for their slots. For ever."""
         while True:
@@ -221,7 +243,7 @@ class Queue:
         """Return who is next for *slots*; those first whose network has less than its quarter."""
         for may in (slots.modest, lambda network: not slots.idlers.silent(network)):
             for purpose in self._order():
-                if slots.free_for(purpose):
+                if slots.waiting[purpose] and slots.free_for(purpose):
                     waiter = self._lanes[purpose].next_for(slots, may)
                     if waiter is not None:
                         return waiter
@@ -232,7 +254,7 @@ class Queue:
             yield Purpose.COMMIT
         yield from Purpose
 
-    async def _wait(self, waiter: _Waiter) -> Slots:
+    async def _wait(self, waiter: _Waiter) -> Slots | None:
         lane = self._lanes[waiter.purpose]
         lane.add(waiter)
         waiter.counts(1)
@@ -247,5 +269,4 @@ class Queue:
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(leave)
-        assert waiter.got is not None
         return waiter.got

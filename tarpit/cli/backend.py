@@ -4,7 +4,7 @@ Drained, a backend gets no new connection of mail; sessions that are joined to i
 """
 
 import json
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 import typer
 
@@ -35,7 +35,7 @@ def enable(name: Name, env_file: EnvFile = None) -> None:
 
 
 def as_text(backends: list[Row]) -> str:
-    """Return a line a backend, under a heading."""
+    """Return a line a backend, and one with its routes if there are any, under a heading."""
     lines = [ROW.format("backend", "state", "connections", "weight", "since", "reason")]
     lines += [_line(backend) for backend in backends]
     return "\n".join(line.rstrip() for line in lines)
@@ -44,9 +44,11 @@ def as_text(backends: list[Row]) -> str:
 def _line(backend: Row) -> str:
     taken = f"{backend['taken']}/{backend['cap']}"
     since = f"{backend['since']:.0f} s"
-    return ROW.format(
+    line = ROW.format(
         backend["name"], state(backend), taken, f"{backend['weight']:.3g}", since, backend["reason"]
     )
+    routes = ", ".join(map(str, cast("list[str]", backend["routes"])))
+    return f"{line.rstrip()}\n    for {routes}" if routes else line
 
 
 def state(backend: Row) -> str:

@@ -7,6 +7,7 @@
     {"do": "rulings"}                                what of that holds
     {"do": "forget", "network": NET}                 what of that was said of the network holds no more
     {"do": "mode", "mode": MODE}                     all delays on or off; without "mode", how they are
+    {"do": "orders"}                                 the requests that would make another worker like this one
 
 All of it takes effect at once, in sessions that are open too, and is told as an event with the user id of
 whoever said so. Nothing of it outlives the process: what is to stay stands in the settings.
@@ -15,7 +16,7 @@ How a request comes in, and from whom it is taken, is `control`.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from math import inf
@@ -34,6 +35,9 @@ from tarpit.services import Services
 from tarpit.settings import Mode
 from tarpit.units import parse_network
 
+Request = Mapping[str, object]
+
+SHOWN: Final = 10  # routes of a backend
 LONGEST: Final = 10 * 365 * 86400.0  # seconds of a ruling with an end
 
 
@@ -43,7 +47,7 @@ def carry_out(services: Services, request: Mapping[str, object], uid: int) -> An
         case {"do": "status"}:
             return status(services)
         case {"do": "backends"}:
-            return {"backends": [backend_as_it_is(backend) for backend in services.pool.backends]}
+            return {"backends": [backend_as_it_is(services, backend) for backend in services.pool.backends]}
         case {"do": "drain", "backend": str(name)}:
             return _drain(services, _backend(services, name), uid)
         case {"do": "enable", "backend": str(name)}:
@@ -59,6 +63,8 @@ def carry_out(services: Services, request: Mapping[str, object], uid: int) -> An
             return _switch(services, text, uid)
         case {"do": "mode"}:
             return {"mode": services.mode, "settings": services.settings.mode}
+        case {"do": "orders"}:
+            return {"orders": list(_standing_orders(services))}
     raise Refused("no such request")
 
 
@@ -78,7 +84,7 @@ def status(services: Services) -> Answer:
         "max_sessions": services.settings.max_sessions,
         "load": round(services.load, 3),
         "waiting": len(services.pool.queue),
-        "backends": [backend_as_it_is(backend) for backend in services.pool.backends],
+        "backends": [backend_as_it_is(services, backend) for backend in services.pool.backends],
         "zones_set_aside": [
             {"zone": zone, "form": form, "reason": safe(reason, 200)}
             for (zone, form), reason in set_aside.items()
@@ -88,16 +94,32 @@ def status(services: Services) -> Answer:
     }
 
 
-def backend_as_it_is(backend: Backend) -> dict[str, object]:
-    """Return a backend's state in plain values."""
+def backend_as_it_is(services: Services, backend: Backend) -> dict[str, object]:
+    """Return a backend's state in plain values; `routes` say whose mail it gets, if not everybody's."""
     state = asdict(backend.state)
-    return state | {"reason": safe(backend.state.reason), "since": round(backend.state.since, 1)}
+    state |= {"reason": safe(backend.state.reason), "since": round(backend.state.since, 1)}
+    routes = services.routes.leading_to(backend.name) if services.settings.routes else ()
+    more = [f"{len(routes) - SHOWN} more"] if len(routes) > SHOWN else []
+    return state | {"routes": [*routes[:SHOWN], *more]}
 
 
 def ruling_as_it_is(ruling: Ruling) -> dict[str, object]:
     """Return a ruling in plain values; `seconds` are left of it, null: it has no end."""
     left = None if ruling.until == inf else round(ruling.until - trio.current_time(), 1)
     return {"network": str(ruling.network), "allowed": ruling.allowed, "seconds": left}
+
+
+def _standing_orders(services: Services) -> Iterator[Request]:
+    """Yield what was ordered, and holds."""
+    for backend in services.pool.backends:
+        if backend.drained:
+            yield {"do": "drain", "backend": backend.name}
+    if services.mode is not services.settings.mode:
+        yield {"do": "mode", "mode": services.mode}
+    for ruling in services.classifier.lists.rulings:
+        one = ruling_as_it_is(ruling)
+        until = {} if one["seconds"] is None else {"seconds": one["seconds"]}
+        yield {"do": "allow" if ruling.allowed else "deny", "network": one["network"]} | until
 
 
 # -- backends
@@ -112,19 +134,18 @@ def _backend(services: Services, name: str) -> Backend:
 
 
 def _drain(services: Services, backend: Backend, uid: int) -> Answer:
-    if not backend.slots.drained:
-        backend.slots.drained = True
+    if not backend.drained:
+        services.pool.drain(backend, drained=True)
         orders.backend_drained(services.log, uid=uid, backend=backend.name, sessions=backend.slots.taken)
-    return {"backends": [backend_as_it_is(backend)]}
+    return {"backends": [backend_as_it_is(services, backend)]}
 
 
 def _enable(services: Services, backend: Backend, uid: int) -> Answer:
-    if backend.slots.drained:
-        backend.slots.drained = False
+    if backend.drained:
+        services.pool.drain(backend, drained=False)
         orders.backend_enabled(services.log, uid=uid, backend=backend.name)
         backend.probe_wanted.ring()
-        services.pool.queue.serve(backend.slots)
-    return {"backends": [backend_as_it_is(backend)]}
+    return {"backends": [backend_as_it_is(services, backend)]}
 
 
 # -- networks

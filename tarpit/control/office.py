@@ -5,20 +5,20 @@ since the start (the mode, rulings, backends that are drained) a worker is told 
 the place of another.
 
 It is a process beside the supervisor, so that nothing anybody asks can hold up or end that one. If it dies,
-mail goes on, and there is another one soon, which knows of no earlier orders.
+mail goes on, and there is another one soon. That one learns from the workers what they were told before.
 
 What may be asked is `errands`; how a request comes in, `control`; how the answers become one, `merging`.
 """
 
 import itertools
 import os
+import secrets
 import signal
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import orjson
 import trio
@@ -27,10 +27,14 @@ from structlog.typing import FilteringBoundLogger as Log
 from tarpit.control import server as control
 from tarpit.control.merging import merged
 from tarpit.control.server import Answer, Refused
-from tarpit.processes.lead import LONGEST
+from tarpit.processes.lead import LONGEST, beat
+from tarpit.processes.sheet import Sheet
 from tarpit.services import Bugs
 
+LASTING: Final = frozenset({"mode", "drain", "enable", "allow", "deny", "forget"})
 PATIENCE: Final = 3.0  # seconds for all workers to answer
+
+Order = Mapping[str, object]  # a request, as it would be made again
 
 
 def introduce(office: socket.socket, slot: int, line: socket.socket) -> None:
@@ -41,30 +45,21 @@ def introduce(office: socket.socket, slot: int, line: socket.socket) -> None:
         return  # it is dead: the next one is introduced to everybody
 
 
-def run(directory: Path, log: Log, lead: socket.socket) -> int:
+def run(directory: Path, log: Log, lead: socket.socket, sheet: Sheet) -> int:
     """Be the office until the supervisor closes the lead, or is no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    trio.run(_run, directory, log, lead)
+    trio.run(_run, directory, log, lead, sheet)
     return 0
 
 
-async def _run(directory: Path, log: Log, lead: socket.socket) -> None:
+async def _run(directory: Path, log: Log, lead: socket.socket, sheet: Sheet) -> None:
     office = Office()
     async with trio.open_nursery() as nursery:
+        nursery.start_soon(beat, sheet)
         nursery.start_soon(partial(control.attend, directory, office.obey, log=log, bugs=Bugs(log)))
         await office.meet(lead)
         nursery.cancel_scope.cancel()
-
-
-@dataclass
-class Said:
-    """What has been ordered, and holds."""
-
-    mode: str | None = None
-    drained: set[str] = field(default_factory=set)
-    rulings: tuple[Mapping[str, object], ...] = ()
-    since: float = 0.0  # when the seconds left of these were counted
 
 
 class Office:
@@ -72,8 +67,10 @@ class Office:
 
     def __init__(self) -> None:
         self._lines: dict[int, trio.socket.SocketType] = {}
-        self._said = Said()
-        self._numbers = itertools.count()
+        self._said: Sequence[Order] = ()  # what was ordered, and held when
+        self._since = 0.0
+        # Not from 0: over the same lines there may still be answers that an office before us has asked for.
+        self._numbers = itertools.count(secrets.randbits(40))
         self._in_turn = trio.Lock()  # orders reach all workers in the same order
 
     @property
@@ -93,15 +90,29 @@ class Office:
             await self.connect(slot, socket.socket(fileno=descriptors[0]))
 
     async def connect(self, slot: int, sock: socket.socket) -> None:
-        """Speak with that worker from now on, and tell it what holds."""
+        """Speak with that worker from now on. Whoever lacks what another one was told is told."""
         line = trio.socket.from_stdlib_socket(sock)
         async with self._in_turn:
             if (old := self._lines.pop(slot, None)) is not None:
                 old.close()
             self._lines[slot] = line
             with trio.move_on_after(PATIENCE):
-                for order in self._orders():
-                    await self._exchange(line, order, os.geteuid())
+                held = await self._held_by(line)
+                # It knows more than we do where it is older: an office before us had told it.
+                news = [one for one in held if all(of(one) != of(other) for other in self._said)]
+                if news:
+                    self._take([*self._left(), *news])
+                for one in list(self._lines.values()) if news else [line]:
+                    await self._make_like_the_others(one)
+
+    async def _held_by(self, line: trio.socket.SocketType) -> Sequence[Order]:
+        return orders_in(await self._exchange(line, {"do": "orders"}, os.geteuid()) or {})
+
+    async def _make_like_the_others(self, line: trio.socket.SocketType) -> None:
+        held = {of(one): _word(one) for one in await self._held_by(line)}
+        for order in self._left():
+            if held.get(of(order)) != _word(order):
+                await self._exchange(line, order, os.geteuid())
 
     def close(self) -> None:
         """Speak with nobody any more."""
@@ -151,32 +162,43 @@ class Office:
         return None
 
     async def _remember(self, request: Mapping[str, object]) -> None:
-        match request:
-            case {"do": "mode", "mode": str(mode)}:
-                self._said.mode = mode
-            case {"do": "drain", "backend": str(name)}:
-                self._said.drained.add(name)
-            case {"do": "enable", "backend": str(name)}:
-                self._said.drained.discard(name)
-            case {"do": "allow" | "deny" | "forget"}:
-                answers = await self._ask_all({"do": "rulings"}, os.geteuid())
-                for one in answers.values():
-                    if isinstance(rulings := one.get("rulings"), list):
-                        self._said.rulings, self._said.since = tuple(rulings), trio.current_time()
-                        break
+        """Keep what holds after an order, for those who come later."""
+        if request.get("do") in LASTING and request.keys() != {"do"}:
+            answers = await self._ask_all({"do": "orders"}, os.geteuid())
+            if (first := next(iter(answers.values()), None)) is not None:
+                self._take(orders_in(first))
 
-    def _orders(self) -> list[Mapping[str, object]]:
-        """Return the requests that make a new worker like the others."""
-        said = self._said
-        orders: list[Mapping[str, object]] = [{"do": "drain", "backend": name} for name in said.drained]
-        if said.mode is not None:
-            orders.append({"do": "mode", "mode": said.mode})
-        passed = trio.current_time() - said.since
-        for ruling in said.rulings:
-            left, word = ruling["seconds"], "allow" if ruling["allowed"] else "deny"
-            order = {"do": word, "network": ruling["network"]}
-            if left is None:
-                orders.append(order)
-            elif isinstance(left, int | float) and left > passed:
-                orders.append(order | {"seconds": left - passed})
-        return orders
+    def _take(self, orders: Sequence[Order]) -> None:
+        self._said, self._since = orders, trio.current_time()
+
+    def _left(self) -> Sequence[Order]:
+        """Return what of all that holds still."""
+        passed = trio.current_time() - self._since
+        return [left for one in self._said if (left := _later(one, passed)) is not None]
+
+
+def orders_in(answer: Answer) -> Sequence[Order]:
+    """Return a worker's standing orders."""
+    return cast("Sequence[Order]", answer.get("orders", ()))
+
+
+def of(order: Order) -> tuple[str, object]:
+    """Return what an order is about: of two about the same thing, one holds."""
+    match order:
+        case {"backend": name}:
+            return "backend", name
+        case {"network": network}:
+            return "network", network
+    return "mode", None
+
+
+def _word(order: Order) -> object:
+    return order.get("mode", order["do"])
+
+
+def _later(order: Order, passed: float) -> Order | None:
+    """Return an order as it is after so many seconds; None where it is over."""
+    match order:
+        case {"seconds": int() | float() as seconds}:
+            return {**order, "seconds": seconds - passed} if seconds > passed else None
+    return order

@@ -49,6 +49,21 @@ def safe(text: str | bytes, limit: int = LIMIT) -> str:
     return "".join(parts) + CUT
 
 
+class Lines(structlog.WriteLogger):
+    """Writes a line an event. One that cannot be written is lost, and nothing else is: mail does not need it.
+
+    The disk may be full, or whoever read the other end of a pipe be dead.
+    """
+
+    def msg(self, message: str) -> None:
+        """Write a line."""
+        with contextlib.suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
 def configure(
     form: LogFormat = LogFormat.AUTO, level: LogLevel = LogLevel.INFO, stream: TextIO | None = None
 ) -> FilteringBoundLogger:
@@ -56,7 +71,7 @@ def configure(
     out = stream or sys.stdout
     as_text = form is LogFormat.TEXT or (form is LogFormat.AUTO and out.isatty())
     logger = structlog.wrap_logger(
-        structlog.WriteLogger(out),
+        Lines(out),
         processors=_text(colors=out.isatty()) if as_text else _json(),
         wrapper_class=structlog.make_filtering_bound_logger(level.value),
         cache_logger_on_first_use=True,

@@ -37,6 +37,17 @@ def worker_lost(
     log.error("worker.lost", worker=worker, pid=pid, how=how, sessions=sessions, seconds=seconds)
 
 
+def process_hung(
+    log: Log,
+    *,
+    worker: Annotated[int, "number of the worker, from 0; -1: it is the one that has the control socket"],
+    pid: Pid,
+    serving: Annotated[bool, "whether it served; or else it was to get ready"],
+) -> Error:
+    """A process of ours stands still and is killed; where it stands is on the standard error."""
+    log.error("process.hung", worker=worker, pid=pid, serving=serving)
+
+
 def worker_refused(
     log: Log,
     *,

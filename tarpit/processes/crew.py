@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from typing import Final
 
 from structlog.typing import FilteringBoundLogger as Log
 
@@ -20,6 +21,10 @@ from tarpit.processes.offspring import Child, Slot, fork
 from tarpit.processes.sheet import Sheet
 from tarpit.processes.vigil import Vigil
 from tarpit.settings import Settings
+
+LOOK: Final = 5.0  # seconds between two looks at whether all of them move on
+STILL: Final = 6  # looks in a row after which one that serves has hung
+TRIAL: Final = 12  # ... and one that was to get ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class Crew:
         self.office = Slot(-1)
         self._doors = doors
         self._vigil = vigil
+        self.look_due = 0.0
 
     @property
     def workers(self) -> list[Child]:
@@ -71,9 +77,9 @@ class Crew:
 
     def make_office(self, settings: Settings, log: Log) -> None:
         """Make the office, and have it speak with all workers."""
-        ours, theirs = lead.pair()
-        work = partial(office.run, settings.state_dir, log, theirs)
-        self.office.serving = Child(-1, self._fork(work, ours), ours)
+        (ours, theirs), sheet = lead.pair(), Sheet(())
+        work = partial(office.run, settings.state_dir, log, theirs, sheet)
+        self.office.serving = Child(-1, self._fork(work, ours), ours, sheet=sheet, ready=True)
         self._made(self.office, ours, theirs)
         for slot in self.slots:
             self._introduce(slot.serving)
@@ -118,6 +124,23 @@ class Crew:
             if child.until <= time.monotonic():
                 child.until = inf
                 child.kill()
+
+    def hung(self) -> Iterator[Child]:
+        """Look at all when it is time to, and yield whoever has hung, and is killed at the next look.
+
+        Looks are counted, not seconds: where all of us were stopped for a while, nobody has hung.
+        """
+        if (now := time.monotonic()) < self.look_due:
+            return
+        self.look_due = now + LOOK
+        for child in (*self.workers, *self.office.children):
+            most = STILL if child.ready else TRIAL
+            match child.look() - most:
+                case 0:
+                    child.have_traced()
+                    yield child
+                case late if late > 0:
+                    child.kill()
 
     def bury(self, slot: Slot, child: Child) -> None:
         """Forget a child that has ended."""

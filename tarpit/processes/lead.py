@@ -25,10 +25,13 @@ from enum import Enum
 from typing import Final, cast
 
 import orjson
+import trio
 
 from tarpit.errors import Fault
+from tarpit.processes.sheet import Sheet
 
 LONGEST: Final = 1 << 17  # bytes of a message
+BEAT: Final = 1.0  # seconds
 
 
 class Word(Enum):
@@ -79,6 +82,24 @@ def tell(lead: socket.socket, word: Word) -> None:
 def word_in(data: bytes) -> Word:
     """Return what a worker was told."""
     return Word(data.decode())
+
+
+async def read(lead: trio.socket.SocketType) -> bytes:
+    """Return the next message, as a worker or the office; b"" when there is nobody at the other end.
+
+    One that died before it had read all of ours makes that an error (ECONNRESET), and is as dead.
+    """
+    try:
+        return await lead.recv(LONGEST)
+    except OSError:
+        return b""
+
+
+async def beat(sheet: Sheet) -> None:
+    """Show the supervisor that we do not stand still, until cancelled."""
+    while True:
+        sheet.beat()
+        await trio.sleep(BEAT)
 
 
 def report(lead: socket.socket, what: Report) -> None:

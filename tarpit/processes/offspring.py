@@ -5,6 +5,8 @@ first lets go of what is the supervisor's alone, and of the other children's lea
 holds too would not say that its owner has died.
 """
 
+import contextlib
+import faulthandler
 import os
 import signal
 import socket
@@ -21,6 +23,7 @@ from tarpit.processes.sheet import Sheet
 QUICK: Final = 3.0  # seconds; what died sooner would do so again
 FIRST_PAUSE: Final = 0.5  # seconds before the next try then; each time twice as long
 LONGEST_PAUSE: Final = 30.0
+STDERR: Final = 2
 BUG: Final = 70  # exit code of a child that ended with a traceback; EX_SOFTWARE
 OURS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -37,6 +40,8 @@ class Child:
     born: float = field(default_factory=time.monotonic)
     until: float = inf  # when it is killed
     ready: bool = False
+    beats: int = 0  # of its sheet, when it was last looked at
+    missed: int = 0  # looks in a row at which it had not moved on
     refused: bool = False  # it has said so
     stopped: bool = False  # it has said so, in order
     dismissed: bool = False  # by us
@@ -44,8 +49,21 @@ class Child:
 
     def kill(self) -> None:
         """End it, whatever it does. It is not dead yet afterwards."""
-        if self.how is None:  # or else the number may be another process's by now
-            os.kill(self.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
+
+    def have_traced(self) -> None:
+        """Have it write on the standard error where it stands."""
+        self._signal(signal.SIGQUIT)
+
+    def look(self) -> int:
+        """Look whether it has moved on, and return at how many looks in a row it had not."""
+        moved = self.ready and self.sheet.beats != self.beats
+        self.beats, self.missed = self.sheet.beats, 0 if moved else self.missed + 1
+        return self.missed
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.how is None:  # or else the process id may be another one's by now
+            os.kill(self.pid, number)
 
     def ended(self) -> str | None:
         """Return how it has ended, if it has: "exit code 1", "SIGKILL"."""
@@ -103,8 +121,7 @@ def fork(work: Callable[[], int], let_go: Callable[[], None]) -> int:
     Only for a process without threads in which no event loop has run: locks and the loop's own descriptors
     would be inherited in whatever state they are.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     # A signal to the child must not be written to the pipe by which the supervisor hears of its own.
     usual = signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
     try:
@@ -120,6 +137,7 @@ def _be_child(work: Callable[[], int], let_go: Callable[[], None], mask: set[int
     code = BUG
     try:
         signal.set_wakeup_fd(-1)
+        faulthandler.register(signal.SIGQUIT, STDERR)
         for number in OURS:
             signal.signal(number, signal.SIG_DFL)
         let_go()
@@ -127,7 +145,14 @@ def _be_child(work: Callable[[], int], let_go: Callable[[], None], mask: set[int
         code = work()
     finally:  # nothing may climb into the supervisor's own stack
         if sys.exc_info()[0] is not None:
-            traceback.print_exc()
-        sys.stdout.flush()
-        sys.stderr.flush()
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
+        _flush()
         os._exit(code)
+
+
+def _flush() -> None:
+    """Write what waits to be written, where that is still possible."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()

@@ -65,8 +65,9 @@ def run(settings: Settings, listeners: Sequence[socket.socket], log: Log, post: 
 async def _run(settings: Settings, listeners: Sequence[socket.socket], log: Log, post: Post) -> None:
     orders, shift = worker.Orders(wait=True), Shift(post.sheet, post.before)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_obey, post.lead, orders, shift, nursery.cancel_scope)
+        nursery.start_soon(obey, post.lead, orders, shift, nursery.cancel_scope)
         nursery.start_soon(_stop_at_term, orders)
+        nursery.start_soon(lead.beat, post.sheet)
         nursery.start_soon(_tell_ready, post.lead, orders)
         await worker.serve(
             settings,
@@ -82,11 +83,12 @@ async def _run(settings: Settings, listeners: Sequence[socket.socket], log: Log,
         nursery.cancel_scope.cancel()
 
 
-async def _obey(
+async def obey(
     sock: socket.socket, orders: worker.Orders, shift: Shift, everything: trio.CancelScope
 ) -> None:
+    """Do what the supervisor says, until there is none any more: then stop in order."""
     line = trio.socket.from_stdlib_socket(sock)
-    while data := await line.recv(lead.LONGEST):
+    while data := await lead.read(line):
         match lead.word_in(data):
             case Word.GO:
                 orders.accept.set()
@@ -131,7 +133,7 @@ def _leaves(group: BaseExceptionGroup[SettingsError]) -> Iterator[SettingsError]
 async def attend(line: socket.socket, services: Services) -> None:
     """Carry out what the office passes on, until cancelled or the line is closed."""
     sock = trio.socket.from_stdlib_socket(line)
-    while data := await sock.recv(lead.LONGEST):
+    while data := await lead.read(sock):
         number, uid, request = orjson.loads(data)
         answer = orjson.dumps([number, _answer(services, request, uid)])
         try:

@@ -124,3 +124,26 @@ async def test_a_slot_comes_back(answers: Mapping[str, Answer]) -> None:
             await health.test_relay(pool, pool.backends[0], "somebody@elsewhere.example")
         assert pool.backends[0].slots.taken == 0
         assert len(backend.connections) == 6
+
+
+@pytest.mark.parametrize(("seconds", "up"), [(1.9, True), (2.1, False)])
+async def test_a_banner_that_is_late(autojump_clock: MockClock, seconds: float, up: bool) -> None:
+    """A greet delay (postscreen) is waited out without a word, as long as any session would wait for it."""
+    poller = Poller()
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    host, port = listener.socket.getsockname()[:2]
+    early: list[bytes] = []
+    async with fake_backend() as backend:
+
+        async def late(stream: trio.SocketStream) -> None:
+            with trio.move_on_after(seconds):
+                early.append(await stream.receive_some())  # b"" when we give up
+            await backend.serve(stream)
+
+        async with running(poller.run), trio.open_nursery() as nursery:
+            nursery.start_soon(trio.serve_listeners, late, [listener])
+            pool = Pool((BackendAddress(host, port),), poller, DIALLING, queue=1)
+            assert (await health.probe(pool, pool.backends[0]) == "") is up
+            assert pool.backends[0].up is up
+            nursery.cancel_scope.cancel()
+        assert not any(early)

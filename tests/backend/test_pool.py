@@ -230,7 +230,7 @@ async def test_all_drained_is_said_at_once(autojump_clock: MockClock) -> None:
     poller = Poller()
     async with running(poller.run), fake_backend() as backend:
         pool = pool_of(poller, backend, queue=10)
-        pool.backends[0].slots.drained = True
+        pool.drain(pool.backends[0], drained=True)
         began = trio.current_time()
         with pytest.raises(BackendUnavailable, match="drained"):
             await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
@@ -290,3 +290,51 @@ async def test_an_idle_session_can_be_told_to_end(autojump_clock: MockClock) -> 
             assert len(ended) == 1
         loan.close()
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("end", "why"), [("drain", "drained"), ("fall", "no backend is up: gone")])
+async def test_who_waits_for_what_is_no_more(autojump_clock: MockClock, end: str, why: str) -> None:
+    """Whoever stands in line hears it at once when the last that would do is drained, or goes down."""
+    poller = Poller()
+    async with running(poller.run), fake_backend() as one, fake_backend() as other:
+        pool = pool_of(poller, one, other, queue=10)
+        group = Group((pool.backends[0].name,))
+        for backend in pool.backends:
+            backend.marks.good()
+        with closing(await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN, group=group)):
+            began = trio.current_time()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fails, pool, group, why)
+                await trio.sleep(1)
+                if end == "drain":
+                    pool.drain(pool.backends[0], drained=True)
+                else:
+                    pool.backends[0].marks.bad("gone")
+            assert trio.current_time() == began + 1
+        assert pool.backends[0].slots.taken == len(pool.queue) == 0
+
+
+async def fails(pool: Pool, group: Group, why: str) -> None:
+    with pytest.raises(BackendUnavailable, match=why):
+        await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN, group=group)
+
+
+async def test_who_waits_has_a_backend_that_comes_back(autojump_clock: MockClock) -> None:
+    """Where one is full and another one comes up, nobody goes on to wait for the first."""
+    poller = Poller()
+    async with running(poller.run), fake_backend() as one, fake_backend() as other:
+        pool = pool_of(poller, one, other, queue=10)
+        pool.backends[0].marks.good()
+        pool.backends[1].marks.bad("gone")
+        with closing(await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(gets, pool, 1)
+                await trio.sleep(1)
+                began = trio.current_time()
+                pool.backends[1].marks.good()
+            assert trio.current_time() == began
+
+
+async def gets(pool: Pool, number: int) -> None:
+    with closing(await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)) as loan:
+        assert loan.backend is pool.backends[number]

@@ -127,3 +127,15 @@ def test_any_path_has_an_answer(text: bytes) -> None:
     parsed = parse_forward_path(b"<" + text + b">")
     if parsed is not None:
         routes(TABLE).find(parsed)
+
+
+def test_whose_mail_a_backend_gets() -> None:
+    """All patterns that lead to it, and what is left over."""
+    some = routes("example.org=a:25,b:25 x.example=refuse *.example.org=b:25")
+    assert [list(some.leading_to(name)) for name in ("a:25", "b:25", "rest:25")] == [
+        ["example.org"],
+        ["example.org", "*.example.org"],
+        ["*"],
+    ]
+    refusing = routes("example.org=a:25 *=refuse")
+    assert list(refusing.leading_to("rest:25")) == ["<postmaster>"]

@@ -20,8 +20,16 @@ UP = {
     "cap": 100,
     "weight": 3.0,
     "drained": False,
+    "routes": ["a.example", "*.a.example"],
 }
-DOWN = UP | {"name": "mx2.example:25", "up": False, "reason": "connection refused", "weight": 0.3, "taken": 0}
+DOWN = UP | {
+    "name": "mx2.example:25",
+    "up": False,
+    "reason": "connection refused",
+    "weight": 0.3,
+    "taken": 0,
+    "routes": [],
+}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +47,7 @@ def test_commands(tmp_path: Path, command: list[str], asked: dict[str, str]) -> 
     assert (result.exit_code, heard) == (0, [asked])
     assert [line.split() for line in result.stdout.splitlines()[1:]] == [
         ["mx1.example:25", "up", "7/100", "3", "61", "s"],
+        ["for", "a.example,", "*.a.example"],
         ["mx2.example:25", "down", "0/100", "0.3", "61", "s", "connection", "refused"],
     ]
 
@@ -69,5 +78,5 @@ def test_state(changes: dict[str, object], word: str) -> None:
 
 def test_columns_stand_in_line() -> None:
     """Heading and lines have their columns at the same places."""
-    heading, first, second = as_text([UP, DOWN]).splitlines()
+    heading, first, _routes, second = as_text([UP, DOWN]).splitlines()
     assert heading.index("state") == first.index("up") == second.index("down")

@@ -79,6 +79,7 @@ async def test_status(autojump_clock: MockClock) -> None:
         "cap": 100,
         "weight": 1.0,
         "drained": False,
+        "routes": [],
     }
     assert second["weight"] == 2
 
@@ -99,21 +100,32 @@ async def test_drain_and_enable(autojump_clock: MockClock) -> None:
         await trio.testing.wait_all_tasks_blocked()
         (state,) = rows(do(do="drain", backend="127.0.0.1:9"), "backends")
         assert (state["drained"], state["usable"], state["taken"]) == (True, False, 1)
-        assert slots.wanted == 0
+        await trio.testing.wait_all_tasks_blocked()
+        assert got == [None]  # nobody waits for it in vain
+        around.services.nursery.start_soon(wait)
         queue.give_back(slots, Purpose.JOIN)
         await trio.testing.wait_all_tasks_blocked()
-        assert not got
+        assert (slots.wanted, slots.taken) == (0, 0)
         assert await queue.take([slots], Purpose.PROBE) is slots
         queue.give_back(slots, Purpose.PROBE)
         do(do="drain", backend="127.0.0.1:9")
         do(do="enable", backend="127.0.0.1:9")
         await trio.testing.wait_all_tasks_blocked()
-        assert got == [slots]
+        assert got == [None, slots]
         with trio.fail_after(1):
             await backend.probe_wanted.wait()
         do(do="enable", backend="127.0.0.1:9")
     assert told(around, "backend.drained") == [{"uid": UID, "backend": "127.0.0.1:9", "sessions": 1}]
     assert told(around, "backend.enabled") == [{"uid": UID, "backend": "127.0.0.1:9"}]
+
+
+async def test_whose_mail_a_backend_gets() -> None:
+    """Its routes, or the first of them and how many more there are."""
+    many = " ".join(f"d{number}.example=127.0.0.1:11" for number in range(12))
+    async with scene(ROUTES=many) as (_, do):
+        shown = {one["name"]: one["routes"] for one in rows(do(do="backends"), "backends")}
+    assert shown["127.0.0.1:9"] == shown["127.0.0.1:10"] == ["*"]
+    assert shown["127.0.0.1:11"] == [*[f"d{number}.example" for number in range(10)], "2 more"]
 
 
 async def test_joined_sessions_finish() -> None:
@@ -135,7 +147,7 @@ async def test_a_drained_backend_is_passed_over() -> None:
         pool = around.services.pool
         twin = Backend(BackendAddress(*backend.address))
         pool.backends = (*pool.backends, twin)
-        pool.backends[0].slots.drained = True
+        pool.drain(pool.backends[0], drained=True)
         with closing(await pool.borrow(one.introduction(), ours=one.ours, purpose=Purpose.JOIN)) as loan:
             assert loan.backend is twin
         await far.ask(b"QUIT")
@@ -237,6 +249,25 @@ async def test_rulings_are_bounded() -> None:
             do(do="deny", network=str(ip_address(0x0A000000 + number)))
         with pytest.raises(Refused, match="TARPIT_DENY"):
             do(do="deny", network="192.0.2.1")
+
+
+async def test_what_was_ordered_and_holds(autojump_clock: MockClock) -> None:
+    """It is told as the requests that make another worker like this one; nothing, if all is as it was set."""
+    async with scene() as (_, do):
+        assert do(do="orders") == {"orders": []}
+        orders: list[dict[str, object]] = [
+            {"do": "drain", "backend": "127.0.0.1:10"},
+            {"do": "mode", "mode": "observe"},
+            {"do": "deny", "network": "192.0.2.0/24", "seconds": 60.0},
+            {"do": "allow", "network": "198.51.100.0/24"},
+        ]
+        for order in orders:
+            do(**order)
+        assert do(do="orders") == {"orders": orders}
+        do(do="enable", backend="127.0.0.1:10")
+        do(do="mode", mode="enforce")
+        await trio.sleep(61)
+        assert do(do="orders") == {"orders": orders[3:]}
 
 
 async def test_mode_switches_all_delays(autojump_clock: MockClock) -> None:

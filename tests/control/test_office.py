@@ -18,8 +18,9 @@ Request = Mapping[str, object]
 class Worker:
     """A worker that answers, and remembers what it was asked."""
 
-    def __init__(self, answer: Request | None = None) -> None:
+    def __init__(self, answer: Request | None = None, *holds: Request) -> None:
         self.asked: list[Request] = []
+        self.holds = list(holds)
         self.answer = answer or {"mode": "off"}
         self.far, self.near = lead.pair()
 
@@ -27,15 +28,17 @@ class Worker:
         with trio.socket.from_stdlib_socket(self.near) as sock:
             while data := await sock.recv(lead.LONGEST):
                 number, _, request = orjson.loads(data)
-                self.asked.append(request)
-                answer = {"rulings": RULINGS} if request == {"do": "rulings"} else self.answer
+                if not (asks := request == {"do": "orders"}):
+                    self.asked.append(request)
+                answer = {"orders": self.holds} if asks else self.answer
                 await sock.send(orjson.dumps([number, answer]))
 
 
-RULINGS: list[dict[str, object]] = [
-    {"network": "192.0.2.0/24", "allowed": False, "seconds": None},
-    {"network": "198.51.100.0/24", "allowed": True, "seconds": 60.0},
-]
+DRAINED: Request = {"do": "drain", "backend": "b:25"}
+OFF: Request = {"do": "mode", "mode": "off"}
+DENIED: Request = {"do": "deny", "network": "192.0.2.0/24"}
+ALLOWED: Request = {"do": "allow", "network": "198.51.100.0/24", "seconds": 60.0}
+HOLDS: tuple[Request, ...] = (DRAINED, OFF, DENIED, ALLOWED)
 
 
 @asynccontextmanager
@@ -54,42 +57,54 @@ async def test_all_are_asked() -> None:
     """Everybody carries it out, and the answers are one."""
     workers = [Worker({"sessions": 1}), Worker({"sessions": 2})]
     async with attended(*workers) as (one, _):
-        assert await one.obey({"do": "deny", "network": "192.0.2.0/24"}, 7) == {"sessions": 3}
-    assert all({"do": "deny", "network": "192.0.2.0/24"} in worker.asked for worker in workers)
+        assert await one.obey(DENIED, 7) == {"sessions": 3}
+    assert all(DENIED in worker.asked for worker in workers)
 
 
 async def test_who_comes_later_is_told(autojump_clock: trio.testing.MockClock) -> None:
     """A new worker is made like the others: backends, mode, and what is left of rulings."""
     old, new = Worker(), Worker()
     async with attended(old) as (one, nursery):
-        for order in (
-            {"do": "mode", "mode": "off"},
-            {"do": "drain", "backend": "a:25"},
-            {"do": "drain", "backend": "b:25"},
-            {"do": "enable", "backend": "a:25"},
-            {"do": "allow", "network": "198.51.100.0/24", "seconds": 60},
-        ):
-            await one.obey(order, 0)
+        old.holds += HOLDS
+        await one.obey(ALLOWED, 0)
         await trio.sleep(20)
         nursery.start_soon(new.run)
         await one.connect(0, new.far)
-        assert new.asked == [
-            {"do": "drain", "backend": "b:25"},
-            {"do": "mode", "mode": "off"},
-            {"do": "deny", "network": "192.0.2.0/24"},
-            {"do": "allow", "network": "198.51.100.0/24", "seconds": 40.0},
-        ]
+        assert new.asked == [DRAINED, OFF, DENIED, {**ALLOWED, "seconds": 40.0}]
 
 
 async def test_a_ruling_that_is_over_is_not_told(autojump_clock: trio.testing.MockClock) -> None:
     """Nobody hears of what holds no more."""
     old, new = Worker(), Worker()
     async with attended(old) as (one, nursery):
+        old.holds += [DENIED, ALLOWED]
         await one.obey({"do": "forget", "network": "192.0.2.0/25"}, 0)
         await trio.sleep(61)
         nursery.start_soon(new.run)
         await one.connect(0, new.far)
-        assert new.asked == [{"do": "deny", "network": "192.0.2.0/24"}]
+        assert new.asked == [DENIED]
+
+
+async def test_a_new_office_learns_what_holds(autojump_clock: trio.testing.MockClock) -> None:
+    """Workers were told by the one before it. Those that were not are told now, and the others not again."""
+    older, newer = Worker(None, *HOLDS), Worker(None, DRAINED, {**DENIED, "do": "allow"})
+    async with attended(newer, older) as (one, nursery):
+        assert older.asked == [{**DENIED, "do": "allow"}]  # nobody knows which was the later one
+        assert newer.asked == [OFF, ALLOWED]
+        third = Worker()
+        nursery.start_soon(third.run)
+        await one.connect(2, third.far)
+        assert {**third.asked[0]} == DRAINED
+        assert len(third.asked) == 4
+
+
+async def test_an_answer_to_an_office_before() -> None:
+    """It lies on the line still, and is not taken for one to us."""
+    worker = Worker()
+    worker.near.send(orjson.dumps([0, {"orders": list(HOLDS)}]))
+    async with attended(worker) as (one, _):
+        assert await one.obey({"do": "mode"}, 0) == {"mode": "off"}
+        assert worker.asked == [{"do": "mode"}]
 
 
 async def test_a_worker_that_is_dead() -> None:

@@ -6,14 +6,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.support.crowd import Crowd, deliver, running, served_by
+from tests.support.crowd import CONTENT, Crowd, deliver, running, served_by
 from tests.support.peer import Peer
 from tests.support.proxy import Run
 from tests.support.servers import wait_until
+from tests.support.sink import sink
 
 # What a system without it says to an option that it does not know: ENOPROTOOPT
 UNSTEERED: Final = (
@@ -139,6 +141,53 @@ def test_the_second_term_ends_at_once() -> None:
         run.process.send_signal(signal.SIGTERM)
         assert run.process.wait(10) == 0
         peer.wait_closed()
+
+
+def test_routes(tmp_path: Path) -> None:
+    """Either worker leads messages to their groups, and after HUP to a new one: once each."""
+    domains = ("a.example", "b.example", "c.example")
+    with sink() as a, sink() as b, sink() as c:
+        lines = ["{}={}:{}".format(at, *to.address) for at, to in zip(domains, (a, b, c), strict=True)]
+        file = tmp_path / "routes"
+        file.write_text("\n".join([*lines[:2], "*=refuse"]), "utf-8")
+        routes = {"BACKENDS": "{}:{}".format(*a.address), "ROUTES_FILE": str(file), "ROUTES_MIXED": "fanout"}
+        with running(routes) as run, ExitStack() as stack:
+            peers = [stack.enter_context(greeted(run, f"127.0.{network}.9")) for network in (0, 1)]
+            for number, peer in enumerate(peers):
+                assert send(peer, f"early-{number}@p.example", *domains) == [250, 250, 550, 250]
+            file.write_text("\n".join([*lines, "*=refuse"]), "utf-8")
+            os.kill(run.process.pid, signal.SIGHUP)
+            wait_for(run, "settings.reloaded", 1)
+            peers += [stack.enter_context(greeted(run, f"127.0.{network}.8")) for network in (0, 1)]
+            for number, peer in enumerate(peers):
+                third = 550 if number < 2 else 250
+                assert send(peer, f"late-{number}@p.example", *domains) == [250, 250, third, 250]
+                assert peer.ask(b"QUIT").code == 221
+            assert served_by(run, 4) == {"127.0.0": {0}, "127.0.1": {1}}
+        early, late = (
+            {f"early-{number}@p.example" for number in (0, 1)},
+            [f"late-{n}@p.example" for n in range(4)],
+        )
+        assert set(a.stored) == set(b.stored) == early | set(late)
+        assert set(c.stored) == set(late[2:])
+        assert all(len(stored) == 1 for to in (a, b, c) for stored in to.stored.values())
+
+
+def greeted(run: Run, source: str) -> Peer:
+    """Connect, and say EHLO."""
+    peer = Peer.connect(run.address, source=source, patience=20)
+    assert peer.hear().code == 220
+    assert peer.ask(b"EHLO p.example").code == 250
+    return peer
+
+
+def send(peer: Peer, sender: str, *domains: str) -> list[int]:
+    """Send a message to somebody at each of *domains*; return the replies to RCPT and to its end."""
+    peer.ask(f"MAIL FROM:<{sender}>".encode())
+    codes = [peer.ask(f"RCPT TO:<x@{domain}>".encode()).code for domain in domains]
+    assert peer.ask(b"DATA").code == 354
+    peer.say(CONTENT)
+    return [*codes, peer.hear().code]
 
 
 def alive(pid: int) -> bool:

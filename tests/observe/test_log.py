@@ -1,6 +1,7 @@
 """How events are written, and how strangers' text is made harmless."""
 
 import ast
+import errno
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -189,3 +190,21 @@ def log_calls(path: Path) -> Iterator[ast.Call]:
             target = node.func.body if isinstance(node.func, ast.IfExp) else node.func
             if isinstance(target, ast.Attribute) and target.attr in {"debug", "info", "warning", "error"}:
                 yield node
+
+
+def test_what_cannot_be_written_is_lost() -> None:
+    """A full disk ends no session; when there is room again, events are written again."""
+
+    class Disk(io.StringIO):
+        full = False
+
+        def flush(self) -> None:
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    disk = Disk()
+    logger = log.configure(LogFormat.JSON, stream=disk)
+    for disk.full in (True, False):
+        logger.info("one.event")
+        logger.error("another.event")
+    assert "another.event" in disk.getvalue().splitlines()[-1]

@@ -108,3 +108,34 @@ while (how := child.ended()) is None:
 print(how)
 """
     assert run(program) == ["Ready ", "exit code 0"]
+
+
+def test_who_never_gets_ready_is_killed() -> None:
+    """A trial has its time, and says where it stands; one that serves has less to show that it goes on."""
+    program = """
+from tarpit.processes import crew as bounds
+bounds.LOOK, bounds.STILL, bounds.TRIAL = 0.0, 3, 5
+
+def looks():
+    "Count the looks until somebody has hung."
+    for count in range(1, 100):
+        for child in crew.hung():
+            print(child.ready, count)
+            return child
+
+crew.make(slot, settings, nowhere)
+news(Ready)  # but nobody has taken note of it
+assert looks() is slot.trying
+assert list(crew.hung()) == []
+news(Died)
+crew.make(slot, settings, nowhere)
+news(Ready).ready = True
+crew.promote(slot)
+os.kill(slot.serving.pid, signal.SIGSTOP)
+crew.office.rest()
+list(crew.hung())
+looks()
+list(crew.hung())
+news(Died)
+"""
+    assert run(program) == ["Ready ", "False 5", "Died SIGKILL", "Ready ", "True 3", "Died SIGKILL"]

@@ -10,6 +10,9 @@ def test_what_is_written_is_read() -> None:
     sheet.claim("b:25", 3)
     assert (sheet.sessions, sheet.claimed("a:25"), sheet.claimed("b:25")) == (7, 0, 3)
     assert sheet.claims
+    sheet.beat()
+    sheet.beat()
+    assert (sheet.beats, sheet.sessions) == (2, 7)
     sheet.clear()
     assert (sheet.sessions, sheet.claims) == (0, False)
 

@@ -2,8 +2,12 @@
 
 import orjson
 import trio
+import trio.testing
 
+from tarpit import worker
 from tarpit.processes import lead, underling
+from tarpit.processes.sheet import Sheet
+from tarpit.processes.shift import Shift
 from tests.support.dns_zone import FakeResolver
 from tests.support.wires import NOBODY, load, stage
 
@@ -21,4 +25,26 @@ async def test_orders_are_carried_out() -> None:
             assert orjson.loads(await line.recv(lead.LONGEST)) == [8, {"error": "no such request"}]
             line.close()
         assert around.services.mode == "off"
+    theirs.close()
+
+
+async def test_an_office_that_dies_with_an_answer_unread() -> None:
+    """The line is over then, as it is otherwise: nothing is wrong with the worker."""
+    ours, theirs = lead.pair()
+    async with stage(load(BACKENDS=NOBODY), FakeResolver({})) as around, trio.open_nursery() as nursery:
+        nursery.start_soon(underling.attend, theirs, around.services)
+        ours.send(orjson.dumps([7, 0, {"do": "mode"}]))
+        await trio.testing.wait_all_tasks_blocked()
+        ours.close()
+    theirs.close()
+
+
+async def test_a_supervisor_that_dies_with_a_report_unread() -> None:
+    """The worker stops in order, as without one."""
+    ours, theirs = lead.pair()
+    orders = worker.Orders(wait=True)
+    lead.report(theirs, lead.Ready())
+    ours.close()
+    await underling.obey(theirs, orders, Shift(Sheet(())), trio.CancelScope())
+    assert orders.stop.is_set()
     theirs.close()
