@@ -27,8 +27,9 @@ from bench.content import HTML
 from tarpit.drip import Wheel
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent
 from tarpit.pace import FULL_SPEED, Pace, Stage
+from tarpit.parked import TimeOuts
 from tarpit.poller import Poller
-from tarpit.relay import BLOCK, Relay, TimeOuts
+from tarpit.relay import BLOCK, Relay
 from tarpit.smtp.content import END
 from tarpit.smtp.dialogue import Dialogue
 from tarpit.smtp.guard import Guard

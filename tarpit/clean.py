@@ -111,7 +111,7 @@ class Clean:
             observer,
             services.time_outs,
             on_command=session.inquiries.begin,
-            before_rcpt=session.inquiries.before_recipient,
+            before_rcpt=session.inquiries.count,
             parts=parts or self._parts,
             elsewhere=elsewhere or self._elsewhere,
             once=once,

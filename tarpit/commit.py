@@ -25,7 +25,7 @@ from tarpit.backend.routes import Group
 from tarpit.backend.slots import Purpose
 from tarpit.backend.transaction import PARAMETER_CODES, ParameterLost, Transaction
 from tarpit.errors import BackendUnavailable
-from tarpit.relay import TimeOuts
+from tarpit.parked import TimeOuts
 from tarpit.smtp.commands import Hello, Mail, Rcpt
 from tarpit.smtp.replies import ReceivedReply, Reply
 from tarpit.smtp.server import NO_BACKEND

@@ -33,7 +33,7 @@ from tarpit.backend.splits import Splits
 from tarpit.backend.transaction import Transaction
 from tarpit.commit import SPLIT, Commit, Ending, Envelope, Outcome, Part
 from tarpit.intake import NOT_TAKEN, Receive, Taken, read_message
-from tarpit.relay import TimeOuts
+from tarpit.parked import TimeOuts
 from tarpit.smtp.commands import Hello, Mail, Rcpt
 from tarpit.smtp.replies import ReceivedReply, Reply
 from tarpit.smtp.server import NO_BACKEND

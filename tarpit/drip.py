@@ -23,7 +23,8 @@ import trio
 
 from tarpit.errors import PeerGone, PeerSilent
 from tarpit.pace import Pace, piece_end
-from tarpit.wire import FOREVER, Wire
+from tarpit.parked import FOREVER
+from tarpit.wire import Wire
 
 TICK: Final = 0.01  # seconds; nothing is sent early, and at most one tick late
 PER_SECOND: Final = 100

@@ -82,7 +82,7 @@ class FrontDesk(ABC):
 
     async def heard(self, command: Hello | Mail) -> None:
         """Begin to ask about what a command that we accepted says."""
-        await self._session.inquiries.begin(command)
+        self._session.inquiries.begin(command)
 
     def mail(self, mail: Mail) -> Reply | None:
         """Return why *mail* cannot be taken: it declares more than there is room for."""

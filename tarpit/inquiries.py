@@ -7,6 +7,7 @@ held is not asked about: it costs no DNS.
 What an answer weighs is `scoring`; what follows from it is `session` and `policy`.
 """
 
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ class Inquiries:
         self._until = 0.0
         self._counted: Rcpt | None = None
 
-    async def begin(self, command: Hello | Mail) -> None:
+    def begin(self, command: Hello | Mail) -> None:
         """Begin to ask about a HELO name or a reverse-path; nobody waits here."""
         session = self._session
         if not session.judgement.scored or session.judgement.treatment is Treatment.HOLD:
@@ -63,19 +64,26 @@ class Inquiries:
 
     async def before_recipient(self, recipient: Rcpt) -> None:
         """Count a recipient, and wait for what is being asked."""
+        if (answers := self.count(recipient)) is not None:
+            await answers
+
+    def count(self, recipient: Rcpt) -> Awaitable[None] | None:
+        """Count a recipient, and return the wait for what is being asked, if anything is."""
         session = self._session
         if not session.judgement.scored:
-            return
+            return None
         if recipient is not self._counted:  # one that turned its peer suspect is met again
             self._counted = recipient
             session.services.classifier.count_recipient(session.address)
             if recipient.path in session.services.traps:
                 session.judgement.trapped()
-        if self._open:
-            waiting, self._open = self._open, ()
-            with trio.move_on_at(self._until):
-                for done in waiting:
-                    await done.wait()
+        return self._answers() if self._open else None
+
+    async def _answers(self) -> None:
+        waiting, self._open = self._open, ()
+        with trio.move_on_at(self._until):
+            for done in waiting:
+                await done.wait()
 
     async def _ask(self, command: Hello | Mail, before: tuple[trio.Event, ...], done: trio.Event) -> None:
         session, classifier = self._session, self._session.services.classifier

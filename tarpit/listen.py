@@ -29,7 +29,7 @@ from scoring.verdict import to_address
 from tarpit.caps import Refusal
 from tarpit.errors import PeerGone, PeerSilent
 from tarpit.observe import events
-from tarpit.poller import Poller
+from tarpit.parked import Parked
 from tarpit.proxied import LIMIT, Announcement, Header, HeaderFault, read
 from tarpit.services import Services
 from tarpit.session import Session
@@ -54,10 +54,11 @@ class Untold:
     reason: Refusal | HeaderFault | None = None
 
 
-class Listener:
+class Listener(Parked):
     """Accepts on one socket when the poller says so: a `wait_readable` each was 3 % of a clean session."""
 
     def __init__(self, sock: socket.socket, services: Services) -> None:
+        super().__init__()
         sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._socket = sock
         self._services = services
@@ -65,9 +66,7 @@ class Listener:
         self._proxies = Networks(services.settings.proxy_from)
         self._untold: dict[str, Untold] = {}  # by limit
         self._back_off_due = 0.0
-        self._task: trio.lowlevel.Task | None = None  # while it waits, for the next connection or event's due
         self._came = False  # whether there may be a connection
-        self.deadline = math.inf
         self._closed = False
 
     async def run(self) -> None:
@@ -79,9 +78,9 @@ class Listener:
                 if self._came:
                     await trio.lowlevel.checkpoint()  # there may be no end of them
                     await self._accept_or_rest()
-                self.deadline = self._next_due()
-                if not self._came and self.deadline > trio.current_time():
-                    await self._wait(poller)
+                due = self._next_due()
+                if not self._came and due > trio.current_time():
+                    await self.stir(due)  # for the next connection, or for when an event is to be told
                 self._tell()
         finally:
             self._closed = True
@@ -91,29 +90,10 @@ class Listener:
             if self._spare >= 0:
                 os.close(self._spare)
 
-    async def _wait(self, poller: Poller) -> None:
-        self._task = trio.lowlevel.current_task()
-        poller.waits(self)
-        await trio.lowlevel.wait_task_rescheduled(self._abandon)
-
-    def _abandon(self, _: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-        self._task = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def _wake(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            self._services.pool.poller.waits_no_more(self)
-            trio.lowlevel.reschedule(task)
-
     def stirred(self, _: int) -> None:
         """Somebody has connected."""
         self._came = True
-        self._wake()
-
-    def overdue(self) -> None:
-        """An event is due."""
-        self._wake()
+        self.wake()
 
     async def _accept_or_rest(self) -> None:
         try:
@@ -241,7 +221,7 @@ class Listener:
         untold.peer, untold.reason = peer, reason
         self.deadline = self._next_due()
         if untold.due <= trio.current_time():
-            self._wake()
+            self.wake()
 
     def _next_due(self) -> float:
         """Return when the next event is to be written, where there is something to tell."""

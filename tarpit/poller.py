@@ -3,7 +3,8 @@
 One edge-triggered epoll holds every socket, and one task sleeps on that epoll and wakes the tasks
 whose sockets stirred. A session parks with nothing but itself: no registration per wait, no cancel
 scope per time-out. Deadlines are looked at once a second, which is fine enough for time-outs of
-minutes; what needs finer time is the business of `drip`.
+minutes; what needs finer time is the business of `drip`. For the same reason they may be reckoned from
+`now`, which is as coarse, and not from a clock that would be read thirty times a session.
 
 Rejected: `trio.lowlevel.wait_readable` with a cancel scope a read. It costs 0.50 to 0.66 ms of CPU
 for a short relayed session against 0.30 ms this way (docs/design.md).
@@ -17,6 +18,7 @@ from typing import Final, Protocol
 import trio
 
 SWEEP_EVERY: Final = 1.0  # seconds between two looks at the deadlines
+SLICE: Final = 1000  # connections that are looked at before others get their turn
 HUNG_UP: Final = select.EPOLLHUP | select.EPOLLRDHUP | select.EPOLLERR
 _WATCHED: Final = select.EPOLLIN | select.EPOLLPRI | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
@@ -24,13 +26,13 @@ _WATCHED: Final = select.EPOLLIN | select.EPOLLPRI | select.EPOLLOUT | select.EP
 class Watched(Protocol):
     """What the poller tells about a socket."""
 
-    deadline: float
+    deadline: float  # infinite while nobody waits
 
     def stirred(self, events: int) -> None:
         """Something happened on the socket: a mask of EPOLL flags."""
 
     def overdue(self) -> None:
-        """`deadline` has passed while somebody was waiting."""
+        """`deadline` has passed."""
 
 
 class Poller:
@@ -39,7 +41,7 @@ class Poller:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watched: dict[int, Watched] = {}
-        self._waiting: set[Watched] = set()
+        self.now = self._time()
 
     def add(self, descriptor: int, watched: Watched) -> None:
         """Begin to watch an open, non-blocking socket."""
@@ -48,19 +50,9 @@ class Poller:
 
     def remove(self, descriptor: int) -> None:
         """Stop watching. Must be called before the descriptor is closed; may come after `run` has ended."""
-        watched = self._watched.pop(descriptor, None)
-        if watched is not None:
-            self._waiting.discard(watched)
+        self._watched.pop(descriptor, None)
         if not self._epoll.closed:
             self._epoll.unregister(descriptor)
-
-    def waits(self, watched: Watched) -> None:
-        """Note that a task now waits on *watched*, until `watched.deadline`."""
-        self._waiting.add(watched)
-
-    def waits_no_more(self, watched: Watched) -> None:
-        """Take back `waits`."""
-        self._waiting.discard(watched)
 
     def __len__(self) -> int:
         return len(self._watched)
@@ -79,9 +71,19 @@ class Poller:
             trio.lowlevel.notify_closing(self._epoll)
             self._epoll.close()
 
+    @staticmethod
+    def _time() -> float:
+        """Return the time of the next sweep: `now` until then, for no deadline may come too early."""
+        return trio.current_time() + SWEEP_EVERY
+
     async def _sweep(self) -> None:
         while True:
+            self.now = self._time()
             await trio.sleep(SWEEP_EVERY)
-            now = trio.current_time()
-            for watched in [one for one in self._waiting if one.deadline <= now]:
-                watched.overdue()
+            everybody = list(self._watched.values())
+            for start in range(0, len(everybody) or 1, SLICE):
+                now = trio.current_time()
+                for watched in everybody[start : start + SLICE]:
+                    if watched.deadline <= now:
+                        watched.overdue()
+                await trio.lowlevel.checkpoint()

@@ -9,15 +9,15 @@ How fast replies go to the peer is asked of the voice; dialling is `backend`.
 import contextlib
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
 import trio
 
-from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent
+from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
 from tarpit.intake import NOT_TAKEN, SLOWEST
 from tarpit.lane import carry
 from tarpit.pace import Stage
+from tarpit.parked import TimeOuts
 from tarpit.smtp.commands import Command, Hello, Mail, Rcpt, Verb
 from tarpit.smtp.dialogue import Heard
 from tarpit.smtp.guard import Guard
@@ -37,17 +37,7 @@ REFUSED_BYTES: Final = 64 * 1024**2  # of a refused message that are still read,
 REFUSED_SECONDS: Final = 300.0  # ... and for how long
 
 
-@dataclass(frozen=True, slots=True)
-class TimeOuts:
-    """Seconds. RFC 5321 section 4.5.3.2 asks for no less than the defaults."""
-
-    command: float  # the peer's next command, the whole line
-    block: float  # a block of content, either way
-    reply: float  # the backend's reply to a command
-    dot: float  # the backend's reply to the end of data
-
-
-async def _nothing(_: Command) -> None:
+def _nothing(_: Command) -> None:
     pass
 
 
@@ -68,8 +58,8 @@ class Relay:
 
     __slots__ = (
         "_backend", "_before_rcpt", "_blocks", "_dialogue", "_elsewhere", "_guard", "_idle", "_observer",
-        "_on_command", "_once", "_parts", "_peer", "_starttls", "_time_outs", "_voice", "blind", "committing",
-        "last_reply",
+        "_on_command", "_once", "_parts", "_peer", "_poller", "_starttls", "_time_outs", "_voice", "blind",
+        "committing", "last_reply",
     )  # fmt: skip
 
     def __init__(
@@ -79,8 +69,8 @@ class Relay:
         observer: Observer,
         time_outs: TimeOuts,
         *,
-        on_command: Callable[[Hello | Mail], Awaitable[None]] = _nothing,
-        before_rcpt: Callable[[Rcpt], Awaitable[None]] = _nothing,
+        on_command: Callable[[Hello | Mail], None] = _nothing,
+        before_rcpt: Callable[[Rcpt], Awaitable[None] | None] = _nothing,
         parts: Callable[[Heard], bool] = _never,
         elsewhere: Callable[[Rcpt], Reply | None] = _here,
         once: bool = False,
@@ -96,12 +86,13 @@ class Relay:
         self._dialogue = observer.dialogue
         self._time_outs = time_outs
         self._on_command = on_command
-        self._before_rcpt = before_rcpt
+        self._before_rcpt = before_rcpt  # returns what is to be awaited, if there is anything
         self._parts = parts  # whether a command is not for this backend, nor are those behind it
         self._elsewhere = elsewhere  # why a recipient is not for it, although others are
         self._once = once  # for one transaction alone
         self._guard = guard
         self._idle = idle  # `with`: the peer is waited for, which may be ended
+        self._poller = backend.poller
         self._starttls = starttls  # answers it, where TLS ends with us: then the backend never hears of it
         self.last_reply = b""
         self.committing = False  # from the end of data until a good reply to it has been said
@@ -114,16 +105,19 @@ class Relay:
         That is returned, unanswered and unseen by the backend. Raises `PeerGone`, `PeerSilent`,
         `BackendUnavailable`, `Stopping`.
         """
-        heard = first
+        heard, dialogue, observer = first, self._dialogue, self._observer
         while not self._over:
-            heard = heard or await self._next_heard()
             if heard is None:
-                raise PeerGone("closed without QUIT")
-            if isinstance(heard, Rcpt):
-                await self._before_rcpt(heard)
+                if observer.parting is not None:
+                    await self._part(observer.parting)
+                heard = dialogue.next_heard() if len(dialogue.lines) else None
+                if heard is None and (heard := await self._hear()) is None:
+                    raise PeerGone("closed without QUIT")
+            if isinstance(heard, Rcpt) and (asked := self._before_rcpt(heard)) is not None:
+                await asked
             if self._parts(heard):
                 return heard
-            refusal = self._observer.refusal(heard)
+            refusal = observer.refusal(heard)
             if refusal is None and isinstance(heard, Rcpt):
                 refusal = self._elsewhere(heard)
             if refusal is not None:
@@ -152,35 +146,39 @@ class Relay:
             self._dialogue.close()
             await self._voice.say(STUFFED, Stage.PROMPT)
             return
-        data = self._observer.forward(command)
-        await self._backend.send_all(data, self._soon(self._time_outs.reply))
+        dialogue, observer, voice = self._dialogue, self._observer, self._voice
+        if (rest := self._backend.send(observer.forward(command), self._time_outs.reply)) is not None:
+            await rest
         if isinstance(command, Hello | Mail):
-            await self._on_command(command)
-        shown = self._sound(self._observer.replied(await self._reply(self._time_outs.reply)))
-        if self._dialogue.stuffed(command):
+            self._on_command(command)
+        shown = self._sound(observer.replied(await self._reply(self._time_outs.reply)))
+        if dialogue.stuffed(command):
             shown = STUFFED.encode()
-        await self._voice.say(shown, stage_of(command))
-        if self._dialogue.state is State.DATA:
+        if (rest := voice.say_now(shown, stage_of(command))) is not None:
+            await rest
+        if dialogue.state is State.DATA:
             await self._content()
-        elif self._dialogue.state is State.OPAQUE:
+        elif dialogue.state is State.OPAQUE:
             await self._opaque()
 
     async def replay(self, command: Command) -> ReceivedReply:
         """Send a command that the peer has had its answer to already; return the backend's reply."""
-        await self._backend.send_all(command.line + b"\r\n", self._soon(self._time_outs.reply))
+        if (rest := self._backend.send(command.line + b"\r\n", self._time_outs.reply)) is not None:
+            await rest
         return await self._reply(self._time_outs.reply)
 
     async def _content(self) -> None:
-        guard, block = self._guard(), self._dialogue.lines.take_rest()
-        began, received = trio.current_time(), len(block)
+        guard, poller, backend, patience = self._guard(), self._poller, self._backend, self._time_outs.block
+        block = self._dialogue.lines.take_rest()
+        began, received = poller.now, len(block)
         passed = guard.receive(block)
         while not guard.ended and guard.fault is None:
-            if passed:
+            if passed and (rest := backend.send(passed, patience)) is not None:
                 sending = trio.current_time()
-                await self._backend.send_all(passed, self._soon(self._time_outs.block))
+                await rest
                 began += trio.current_time() - sending  # the backend's time is not the peer's
-            due = min(trio.current_time(), began + received / SLOWEST)
-            block = await self._block(due + self._time_outs.block)
+            due = min(poller.now, began + received / SLOWEST)
+            block = await self._block(due + patience)
             received += len(block)
             passed = guard.receive(block)
         if guard.fault is not None:
@@ -189,24 +187,31 @@ class Relay:
         self._dialogue.mended += guard.mended
         await self._unasked()  # whatever it said by now is no answer to an end it has not seen
         self.committing = True
-        await self._backend.send_all(passed, self._soon(self._time_outs.block))
+        if (rest := backend.send(passed, patience)) is not None:
+            await rest
         self._dialogue.lines.receive(guard.rest)
         reply = await self._reply(self._time_outs.dot)
         shown = self._sound(self._observer.replied_to_content(reply))
         self.committing = reply.positive  # a refusal leaves no doubt
         # the kernel takes a reply to somebody who has gone, too: whether it is heard must be asked before
         left = self._peer.has_left() and not self._dialogue.lines.holds_quit()
-        await self._voice.say(shown, Stage.END)
+        if (rest := self._voice.say_now(shown, Stage.END)) is not None:
+            await rest
         if left:
             raise PeerGone("closed behind it")
         self.committing = False
 
     async def _block(self, until: float) -> bytes:
         """Return the next block of content. Of those that are there already, each eighth lets others by."""
+        peer, block = self._peer, None
         self._blocks = (self._blocks + 1) % BLOCKS
-        block = self._peer.receive_now(BLOCK) if self._peer.readable and self._blocks else None
-        if block is None:
-            block = await self._peer.receive(BLOCK, until)
+        if peer.readable:
+            if not self._blocks:
+                await trio.lowlevel.checkpoint()
+            block = peer.receive_now(BLOCK)
+        while block is None:
+            await peer.stir(until)
+            block = peer.receive_now(BLOCK)
         if not block:
             raise PeerGone("closed in the middle of a message")
         return block
@@ -240,35 +245,31 @@ class Relay:
             raise
         self._dialogue.close()
 
-    async def _next_heard(self) -> Heard | None:
-        if self._observer.parting is not None:
-            await self._part(self._observer.parting)
-        heard = self._dialogue.next_heard() if len(self._dialogue.lines) else None
-        if heard is None:
-            until = self._soon(self._time_outs.command)
-            with self._waiting():
-                while heard is None:
-                    data = await self._said(until)
-                    if not data:
+    async def _hear(self) -> Heard | None:
+        """Return what the peer says next, None at its end; meanwhile hear the backend as well."""
+        peer, backend, dialogue = self._peer, self._backend, self._dialogue
+        until, waited = self._soon(self._time_outs.command), False
+        with self._waiting():
+            while True:
+                if peer.stopping:
+                    raise Stopping
+                if peer.readable:
+                    if not waited:
+                        # before the read: a cancelled one must lose nothing
+                        await trio.lowlevel.checkpoint()
+                    # just waited for, another turn of the scheduler would be a tenth of a command
+                    data, waited = peer.receive_now(COMMANDS), False
+                    if data:
+                        dialogue.lines.receive(data)
+                        if (heard := dialogue.next_heard()) is not None:
+                            return heard
+                        continue
+                    if data is not None:
                         return None
-                    self._dialogue.lines.receive(data)
-                    heard = self._dialogue.next_heard()
-        return heard
-
-    async def _said(self, until: float) -> bytes:
-        """Return what the peer says next, b"" at the end of it; meanwhile hear the backend as well."""
-        peer, backend, waited = self._peer, self._backend, False
-        while True:
-            if peer.readable or peer.stopping:
-                if not waited or peer.stopping:
-                    return await peer.receive(COMMANDS, until, stoppable=True)
-                # it has just been waited for: another turn of the scheduler would be a tenth of a command
-                if (data := peer.receive_now(COMMANDS)) is not None:
-                    return data
-            if backend.readable:
-                await self._unasked()
-            await peer.stir(until)
-            waited = True
+                if backend.readable:
+                    await self._unasked()
+                await peer.stir(until)
+                waited = True
 
     def _waiting(self) -> AbstractContextManager[None]:
         """Outside a transaction a peer that lets us wait may be told to come again; mail begun is not cut."""
@@ -295,13 +296,18 @@ class Relay:
         raise BackendUnavailable("said 421 unasked")
 
     async def _reply(self, patience: float) -> ReceivedReply:
-        until, reply = self._soon(patience), None
+        backend, observer, until, reply = self._backend, self._observer, self._soon(patience), None
         while reply is None:
-            data = await self._backend.receive(COMMANDS, until)  # nothing can be left of the reply before
-            if not data:
+            if backend.readable:
+                await trio.lowlevel.checkpoint()
+            else:  # nothing can be left of the reply before: wait first
+                await backend.stir(until)
+            data = backend.receive_now(COMMANDS)
+            if data:
+                observer.receive_from_backend(data)
+                reply = observer.next_reply()
+            elif data is not None:
                 raise BackendUnavailable("closed the connection instead of replying")
-            self._observer.receive_from_backend(data)
-            reply = self._observer.next_reply()
         if isinstance(reply, ReplyFault):
             raise BackendUnavailable(f"does not speak SMTP: {reply.why}")
         self.last_reply = reply.raw
@@ -313,6 +319,5 @@ class Relay:
             raise BackendUnavailable(f"does not speak SMTP: {shown.why}")
         return shown
 
-    @staticmethod
-    def _soon(seconds: float) -> float:
-        return trio.current_time() + seconds
+    def _soon(self, seconds: float) -> float:
+        return self._poller.now + seconds

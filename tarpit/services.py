@@ -26,10 +26,10 @@ from tarpit.deliver import Means
 from tarpit.drip import Wheel
 from tarpit.handshake import Handshakes
 from tarpit.observe import events
+from tarpit.parked import TimeOuts
 from tarpit.policy import Patience
 from tarpit.poller import Poller
 from tarpit.recipients import Recipients
-from tarpit.relay import TimeOuts
 from tarpit.settings import BackendTls, BareNewline, Mode, Settings, TlsMode
 from tarpit.smtp.limits import Limits
 from tarpit.smtp.server import Server

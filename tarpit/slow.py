@@ -13,7 +13,8 @@ from typing import Final
 import trio
 
 from tarpit.drip import Wheel
-from tarpit.wire import FOREVER, Wire
+from tarpit.parked import FOREVER
+from tarpit.wire import Wire
 
 SLICE: Final = 0.5  # seconds' worth of bytes in one read: a suspect wakes us twice a second
 

@@ -2,7 +2,7 @@
 
 Errors of the socket are translated here and nowhere else: into `PeerGone` and `PeerSilent` on the peer's
 side, into `BackendUnavailable` on the backend's. Where nothing can be there yet, a read waits first: the
-flag `_readable` keeps what edge-triggered polling last said.
+flag `readable` keeps what edge-triggered polling last said.
 
 How slowly a reply goes out is `drip`; which sockets stirred is `poller`; why a held peer's buffers are small
 is `buffers`; how a wire gets into TLS, where it reads, sends and counts what is inside, `handshake`.
@@ -13,19 +13,23 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Final, Protocol
 
+import outcome
 import trio
 
 from tarpit import buffers
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
+from tarpit.parked import FOREVER, Parked
 from tarpit.poller import HUNG_UP, Poller
 from tarpit.sealed import Sealed, seal
 from tarpit.sockets import end_of, reason_of
 
-FOREVER: Final = float("inf")
 _LINGER_ROUNDS: Final = 16  # reads after our last word, at most: a peer that floods is cut off
+
+_IN, _OUT = select.EPOLLIN, select.EPOLLOUT
+_RARE: Final = HUNG_UP | select.EPOLLPRI
 
 Failure = Callable[[str], Exception]
 
@@ -37,28 +41,25 @@ class HangUp(Protocol):
         """Be told."""
 
 
-class Wire:
+class Wire(Parked):
     """One connection. At most one task waits on it at a time."""
 
     __slots__ = (
         "_broken",
         "_hung_up",
-        "_poller",
-        "_readable",
         "_silent",
         "_socket",
         "_stop",
-        "_task",
-        "_timed_out",
         "_urgent",
         "_writable",
         "bytes_in",
         "bytes_out",
-        "deadline",
         "gone",
         "half_said",
         "on_hangup",
         "peer",
+        "poller",
+        "readable",
         "sealed",
         "wakes",
     )
@@ -74,18 +75,17 @@ class Wire:
 
     def _begin(self, poller: Poller, gone: Failure, silent: Failure) -> None:
         """Set all that has nothing to do with a socket."""
-        self._poller = poller
+        super().__init__()
+        self.poller = poller
         self.gone = gone
         self._silent = silent
-        self._readable = False
+        self.readable = False  # whether a read may find something: bytes, an end, or an error
         self._writable = True
         self._hung_up = False
         self._broken = False  # by a reset or an error: not merely closed
-        self._timed_out = self._stop = False
+        self._stop = False
         self._urgent = False  # whether a byte out of band has come: a read ends before it, and skips it
-        self._task: trio.lowlevel.Task | None = None
         self.wakes: Wire | None = None  # whose waiter is woken when this stirs while nobody waits here
-        self.deadline = FOREVER
         self.on_hangup: HangUp | None = None  # told of a FIN, reset or error, at once
         self.half_said = False  # a piece of what was to be sent is out, and no more of it will follow
         self.bytes_in = self.bytes_out = 0
@@ -100,11 +100,6 @@ class Wire:
     def stopping(self) -> bool:
         """Whether `stop` was called."""
         return self._stop
-
-    @property
-    def readable(self) -> bool:
-        """Whether a read may find something: bytes, an end, or an error."""
-        return self._readable or self._hung_up
 
     @property
     def hung_up(self) -> bool:
@@ -138,13 +133,16 @@ class Wire:
         try:
             data = self._socket.recv(limit)
         except BlockingIOError:
-            self._readable = False
+            self.readable = self._hung_up
             return None
         except OSError as error:
             raise self.gone(reason_of(error)) from None
+        size = len(data)
+        self.bytes_in += size
         # a short read has emptied the socket, unless its end was told together with the bytes
-        self._readable = len(data) == limit or self._urgent or (self.sealed is not None and self.sealed.more)
-        self.bytes_in += len(data)
+        self.readable = (
+            size == limit or self._hung_up or self._urgent or (self.sealed is not None and self.sealed.more)
+        )
         return data
 
     def peek_now(self, limit: int) -> bytes | None:
@@ -159,6 +157,18 @@ class Wire:
     async def send_all(self, data: bytes, until: float = FOREVER) -> None:
         """Send all of *data*, waiting until the time *until*."""
         sent = self.send_now(data)
+        if sent < len(data):
+            await self._send_rest(data, sent, until)
+
+    def send(self, data: bytes, patience: float) -> Coroutine[None, None, None] | None:
+        """Send all of *data* in *patience* seconds. None: it is done, as nearly always; or what is to await.
+
+        A coroutine for each command and each reply was 2 % of a session.
+        """
+        sent = self.send_now(data)
+        return None if sent == len(data) else self._send_rest(data, sent, self.poller.now + patience)
+
+    async def _send_rest(self, data: bytes, sent: int, until: float) -> None:
         while sent < len(data):
             self.half_said = True
             await self.stir(until)
@@ -183,7 +193,7 @@ class Wire:
         try:
             size = os.splice(*ends, limit, flags=os.SPLICE_F_NONBLOCK)
         except BlockingIOError:
-            self._readable = self._readable and not reads
+            self.readable = (self.readable and not reads) or self._hung_up
             return None
         except OSError as error:
             raise self.gone(reason_of(error)) from None
@@ -204,13 +214,13 @@ class Wire:
 
     def seal(self, context: ssl.SSLContext, host: str | None = None) -> Sealed:
         """Go on inside TLS, as the server, or as the client of *host*; the handshake is yet to be made."""
-        self._poller.remove(self._socket.fileno())
+        self.poller.remove(self._socket.fileno())
         try:
             self._socket = self.sealed = seal(self._socket, context, host)
         except OSError as error:
             raise self.gone(f"TLS: {reason_of(error)}") from None
-        self._poller.add(self._socket.fileno(), self)
-        self._readable = True  # bytes right behind the handshake may be read with it
+        self.poller.add(self._socket.fileno(), self)
+        self.readable = True  # bytes right behind the handshake may be read with it
         return self.sealed
 
     def has_left(self, *, after_fin: bool = True) -> bool:
@@ -224,7 +234,7 @@ class Wire:
         except OSError:
             self._broken = True
             return True
-        self._readable = True  # inside TLS the peek has taken it from where epoll would see it
+        self.readable = True  # inside TLS the peek has taken it from where epoll would see it
         # what came before a reset stays readable, and would hide it
         self._broken = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
         return self._broken or (closed and after_fin)
@@ -237,60 +247,48 @@ class Wire:
         """Take `hold_small` back: bytes may flow."""
         buffers.widen(self._socket)
 
-    async def stir(self, until: float) -> None:
-        """Wait until something happens here, at most until the time *until*. Raises as `receive` does."""
-        self.deadline = until
-        self._timed_out = False
-        self._task = trio.lowlevel.current_task()
-        self._poller.waits(self)
-        await trio.lowlevel.wait_task_rescheduled(self._abandon)
-        if self._timed_out:
-            self._timed_out = False
-            raise self._silent("no answer in time")
-
-    def _abandon(self, _: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-        """Forget the task: it was cancelled."""
-        self._task = None
-        self._poller.waits_no_more(self)
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def _wake(self) -> None:
-        task = self._task
-        if task is not None:
-            self._task = None
-            self._poller.waits_no_more(self)
-            trio.lowlevel.reschedule(task)
+    def wake(self) -> None:
+        """Let whoever waits here go on; or else for the partner (`wakes`), so that one wait does for both."""
+        if self._task is not None:
+            super().wake()
         elif self.wakes is not None:
-            self.wakes._wake()  # noqa: SLF001 - one of us
+            self.wakes.wake()
 
     def stirred(self, events: int) -> None:
         """Take note of what epoll said, and wake whoever waits."""
-        self._urgent |= bool(events & select.EPOLLPRI)
-        if events & select.EPOLLIN:
-            self._readable = True
-        if events & select.EPOLLOUT:
+        if events & _IN:
+            self.readable = True
+        if events & _OUT:
             self._writable = True
+        if events & _RARE:
+            self._stirred_oddly(events)
+        self.wake()
+
+    def _stirred_oddly(self, events: int) -> None:
+        if events & select.EPOLLPRI:
+            self._urgent = True
         if events & HUNG_UP:
-            self._hung_up = True
+            self._hung_up = self.readable = True
             self._broken = self._broken or bool(events & select.EPOLLERR)
             if self.on_hangup is not None:
                 self.on_hangup.hung_up()
-        self._wake()
 
     def overdue(self) -> None:
         """End a wait that took too long."""
-        self._timed_out = True
-        self._wake()
+        task, self._task = self._task, None
+        if task is not None:
+            self.deadline = FOREVER
+            trio.lowlevel.reschedule(task, outcome.Error(self._silent("no answer in time")))
 
     def stop(self) -> None:
         """End a stoppable wait, now or when it begins."""
         self._stop = True
-        self._wake()
+        self.wake()
 
     def close(self) -> None:
         """Close at once. What the kernel has taken is still delivered."""
         if self._socket.fileno() >= 0:
-            self._poller.remove(self._socket.fileno())
+            self.poller.remove(self._socket.fileno())
             self._socket.close()
 
     def abort(self) -> None:

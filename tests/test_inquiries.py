@@ -25,7 +25,7 @@ async def test_the_first_recipient_waits_for_spf(autojump_clock: MockClock) -> N
         assert isinstance(MAIL, Mail)
         assert isinstance(RCPT, Rcpt)
         began = trio.current_time()
-        await inquiries.begin(MAIL)
+        inquiries.begin(MAIL)
         assert trio.current_time() == began
         await inquiries.before_recipient(RCPT)
         assert trio.current_time() - began == 2
@@ -44,7 +44,7 @@ async def test_nobody_waits_longer_than_score_wait(autojump_clock: MockClock) ->
         assert isinstance(MAIL, Mail)
         assert isinstance(RCPT, Rcpt)
         began = trio.current_time()
-        await inquiries.begin(MAIL)
+        inquiries.begin(MAIL)
         await inquiries.before_recipient(RCPT)
         assert trio.current_time() - began == 3
 
@@ -57,7 +57,7 @@ async def test_a_helo_name_is_asked_about(autojump_clock: MockClock) -> None:
         inquiries = Inquiries(session)
         assert isinstance(HELLO, Hello)
         assert isinstance(RCPT, Rcpt)
-        await inquiries.begin(HELLO)
+        inquiries.begin(HELLO)
         await inquiries.before_recipient(RCPT)
         assert "helo" in {finding.signal for finding in session.judgement.verdict.findings}
 
@@ -75,8 +75,8 @@ async def test_what_is_remembered_costs_no_task(autojump_clock: MockClock) -> No
             session, began = Session(wire, around.services, number), trio.current_time()
             session.judgement.scored = True
             before = len(nursery.child_tasks)
-            await session.inquiries.begin(HELLO)
-            await session.inquiries.begin(mail)
+            session.inquiries.begin(HELLO)
+            session.inquiries.begin(mail)
             begun = len(nursery.child_tasks) - before
             await session.inquiries.before_recipient(RCPT)
             assert (begun, trio.current_time() - began) == ((2, 2) if number == 0 else (0, 0))
@@ -90,13 +90,13 @@ async def test_who_is_held_or_was_not_scored_costs_no_dns(autojump_clock: MockCl
         session = Session(wire, around.services, 1)
         inquiries = Inquiries(session)
         assert isinstance(MAIL, Mail)
-        await inquiries.begin(MAIL)
+        inquiries.begin(MAIL)
         known = around.services.classifier.known(session.address)
         assert known is not None
         session.judgement.adopt(known)
         session.judgement.scored = True
         assert session.judgement.treatment is Treatment.HOLD
-        await inquiries.begin(MAIL)
+        inquiries.begin(MAIL)
         await trio.sleep(1)
         assert not resolver.asked
 

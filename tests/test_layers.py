@@ -54,6 +54,7 @@ ROWS: Final = {
     "tarpit.recipients": 1.0,
     "tarpit.observe": 1.0,
     "tarpit.tuning": 1.0,
+    "tarpit.parked": 2.0,
     "tarpit.poller": 2.0,
     "tarpit.sockets": 2.0,
     "tarpit.processes.steering": 2.0,
@@ -123,7 +124,7 @@ WHOLE: Final = frozenset(
 FOREIGN: Final = {
     0.0: frozenset[str](),
     LIBRARY: frozenset({"trio", "dns", "spf", "cachetools"}),
-    2.0: frozenset({"trio"}),
+    2.0: frozenset({"trio", "outcome"}),  # of which trio is made
     3.0: frozenset({"trio", "structlog", "cachetools"}),  # structlog for the type of the bound logger
 }
 OURS: Final = frozenset({"tarpit", "scoring"})

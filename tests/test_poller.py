@@ -1,5 +1,6 @@
 """Who stirred, and who is overdue."""
 
+import contextlib
 import select
 import socket
 from collections.abc import Iterator
@@ -64,7 +65,6 @@ async def test_removed_is_forgotten(pair: Pair, nursery: trio.Nursery, autojump_
     """Who is removed is told nothing more: neither bytes nor time-outs."""
     poller, seen = Poller(), Seen(deadline=0)
     poller.add(pair[0].fileno(), seen)
-    poller.waits(seen)
     nursery.start_soon(poller.run)
     assert len(poller) == 1
     poller.remove(pair[0].fileno())
@@ -75,23 +75,58 @@ async def test_removed_is_forgotten(pair: Pair, nursery: trio.Nursery, autojump_
 
 
 @pytest.mark.parametrize("deadline", [0.5, 1.0, 7.25, 300.0])
-async def test_overdue(deadline: float, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_overdue(deadline: float, pair: Pair, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     """A deadline is never told early, and at most one sweep late."""
     poller, seen = Poller(), Seen(deadline)
-    poller.waits(seen)
+    poller.add(pair[0].fileno(), seen)
     nursery.start_soon(poller.run)
     await trio.sleep(deadline + SWEEP_EVERY)
     assert deadline <= seen.times_overdue[0] <= deadline + SWEEP_EVERY
 
 
-async def test_nobody_waits(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    """Who waits no more is not overdue."""
-    poller, seen = Poller(), Seen(1)
-    poller.waits(seen)
-    poller.waits_no_more(seen)
+async def test_nobody_waits(pair: Pair, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """Who waits for nothing is not overdue."""
+    poller, seen = Poller(), Seen()
+    poller.add(pair[0].fileno(), seen)
     nursery.start_soon(poller.run)
     await trio.sleep(5)
     assert seen.times_overdue == []
+
+
+async def test_the_time_by_sweeps(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """It is never behind the clock, and at most a sweep ahead."""
+    poller = Poller()
+    nursery.start_soon(poller.run)
+    for _ in range(20):
+        await trio.sleep(0.3)
+        assert 0 <= poller.now - trio.current_time() <= SWEEP_EVERY
+
+
+async def test_a_sweep_lets_others_by(
+    pair: Pair, nursery: trio.Nursery, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many connections some are looked at, then others get their turn."""
+    monkeypatch.setattr("tarpit.poller.SLICE", 2)
+    poller, between = Poller(), list[int]()
+    dozen = [Seen(deadline=0) for _ in range(12)]
+    with contextlib.ExitStack() as stack:
+        for seen in dozen:
+            near, far = socket.socketpair()
+            stack.enter_context(near)
+            stack.enter_context(far)
+            poller.add(near.fileno(), seen)
+
+        async def other() -> None:
+            await trio.sleep(SWEEP_EVERY)
+            for _ in range(20):
+                between.append(sum(len(seen.times_overdue) for seen in dozen))
+                await trio.lowlevel.checkpoint()
+
+        nursery.start_soon(other)
+        nursery.start_soon(poller.run)
+        await trio.sleep(2 * SWEEP_EVERY)
+    assert len(set(between)) > 3
+    assert all(len(seen.times_overdue) >= 1 for seen in dozen)
 
 
 async def test_cancelled_closes_the_epoll(autojump_clock: MockClock) -> None:

@@ -7,14 +7,15 @@ What the kernel would do and this does not: buffers have no end (who stops readi
 one), and nothing takes time.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import trio
 
 from tarpit.errors import PeerGone, PeerSilent
+from tarpit.parked import FOREVER
 from tarpit.poller import SWEEP_EVERY, Poller, Watched
-from tarpit.wire import FOREVER, Failure, Wire
+from tarpit.wire import Failure, Wire
 
 OURS: Final = ("198.18.0.1", 25)  # where all peers connect to
 
@@ -109,8 +110,19 @@ class Deadlines(Poller):
     """A poller without sockets: wires are told by each other, and only their time-outs are left to it."""
 
     def __init__(self) -> None:
-        self._late: dict[Watched, None] = {}  # those that wait, in the order in which they began to
+        self._late: dict[
+            Watched, None
+        ] = {}  # those that have a time-out, in the order in which they began to
         self._begun = trio.Event()
+
+    @property
+    def now(self) -> float:
+        """The time: there are no rounds here."""
+        return trio.current_time()
+
+    @now.setter
+    def now(self, _: float) -> None:
+        pass
 
     def add(self, descriptor: int, watched: Watched) -> None:
         """Do nothing: there is nothing to watch."""
@@ -118,15 +130,11 @@ class Deadlines(Poller):
     def remove(self, descriptor: int) -> None:
         """Do nothing: there was nothing to watch."""
 
-    def waits(self, watched: Watched) -> None:
+    def expect(self, watched: Watched) -> None:
         """Note that a task now waits on *watched*, until `watched.deadline`."""
         if watched.deadline < FOREVER:
             self._late[watched] = None
             self._begun.set()
-
-    def waits_no_more(self, watched: Watched) -> None:
-        """Take back `waits`."""
-        self._late.pop(watched, None)
 
     async def run(self) -> None:
         """Wake whoever is overdue, as late as the real one does; asleep while nobody waits."""
@@ -134,6 +142,7 @@ class Deadlines(Poller):
             await self._begun.wait()
             await trio.sleep(SWEEP_EVERY)
             now = trio.current_time()
+            self._late = {watched: None for watched in self._late if watched.deadline < FOREVER}
             for watched in [one for one in self._late if one.deadline <= now]:
                 watched.overdue()
             if not self._late:
@@ -156,7 +165,7 @@ class MemoryWire(Wire):
     ) -> None:
         self._begin(poller, gone, silent)
         self._end = end
-        self._readable = bool(end.inbox) or end.ended
+        self.readable = bool(end.inbox) or end.ended
         self._hung_up = end.ended
         self.peer = peer
         end.told = self._told
@@ -166,22 +175,29 @@ class MemoryWire(Wire):
         """Address and port of our end."""
         return OURS
 
+    def stir(self, until: float) -> Awaitable[object]:
+        """Wait, once awaited, until something happens here, at most until the time *until*."""
+        waiting = super().stir(until)
+        assert isinstance(self.poller, Deadlines)
+        self.poller.expect(self)
+        return waiting
+
     def _told(self) -> None:
-        self._readable = True
+        self.readable = True
         if self._end.other.closed:
             self._hung_up = True
             if self.on_hangup is not None:
                 self.on_hangup.hung_up()
-        self._wake()
+        self.wake()
 
     def receive_now(self, limit: int) -> bytes | None:
         """Return what is there, b"" at the end of the stream, or None when nothing is there yet."""
         end = self._end
         if not end.inbox:
-            self._readable = end.ended
+            self.readable = end.ended
             return b"" if end.ended else None
         data = end.take(limit)
-        self._readable = bool(end.inbox) or end.ended
+        self.readable = bool(end.inbox) or end.ended
         self.bytes_in += len(data)
         return data
 

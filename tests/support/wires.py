@@ -20,8 +20,8 @@ from tarpit.backend.dial import Dialling
 from tarpit.drip import Wheel
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent
 from tarpit.pace import FULL_SPEED, Pace, Stage
+from tarpit.parked import TimeOuts
 from tarpit.poller import Poller
-from tarpit.relay import TimeOuts
 from tarpit.services import Services, assemble
 from tarpit.settings import Settings
 from tarpit.smtp.dialogue import Dialogue

@@ -1,0 +1,59 @@
+"""Something that one task at a time may wait for: a socket, until it stirs or its deadline has passed.
+
+A task parks here with nothing but itself. Who wakes it is `poller`.
+"""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+FOREVER: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOuts:
+    """Seconds for a joined session. RFC 5321 section 4.5.3.2 asks for no less than the defaults."""
+
+    command: float  # the peer's next command, the whole line
+    block: float  # a block of content, either way
+    reply: float  # the backend's reply to a command
+    dot: float  # the backend's reply to the end of data
+
+
+class Parked:
+    """Where a task waits."""
+
+    __slots__ = ("_task", "deadline")
+
+    def __init__(self) -> None:
+        self._task: trio.lowlevel.Task | None = None
+        self.deadline = FOREVER  # infinite while nobody waits
+
+    def stir(self, until: float) -> Awaitable[object]:
+        """Wait, once awaited, until something happens here, at most until the time *until*.
+
+        No coroutine of its own: a session waits fourteen times.
+        """
+        self.deadline = until
+        self._task = trio.lowlevel.current_task()
+        return trio.lowlevel.wait_task_rescheduled(self._abandon)  # noqa: ASYNC105 - by whoever called
+
+    def _abandon(self, _: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+        """Forget the task: it was cancelled."""
+        self._task = None
+        self.deadline = FOREVER
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def wake(self) -> None:
+        """Let whoever waits go on."""
+        task = self._task
+        if task is not None:
+            self._task = None
+            self.deadline = FOREVER
+            trio.lowlevel.reschedule(task)
+
+    def overdue(self) -> None:
+        """The deadline has passed: whoever waits goes on, and finds nothing."""
+        self.wake()

@@ -1,0 +1,54 @@
+"""Where a task waits."""
+
+from collections.abc import Callable
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tarpit.parked import FOREVER, Parked
+
+
+async def test_woken(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """Who is woken goes on at once, and has no deadline any more."""
+    parked = Parked()
+
+    async def later() -> None:
+        await trio.sleep(3)
+        assert parked.deadline == 100
+        parked.wake()
+        assert parked.deadline == FOREVER
+
+    nursery.start_soon(later)
+    await parked.stir(100)
+    assert trio.current_time() == 3
+
+
+async def test_overdue(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """A deadline that has passed ends the wait."""
+    parked = Parked()
+
+    async def late() -> None:
+        await trio.sleep(3)
+        parked.overdue()
+
+    nursery.start_soon(late)
+    await parked.stir(2)
+    assert trio.current_time() == 3
+
+
+async def test_cancelled(autojump_clock: MockClock) -> None:
+    """A task that was cancelled is forgotten: nobody wakes it again, nor is it overdue."""
+    parked = Parked()
+    with trio.move_on_after(1) as scope:
+        await parked.stir(FOREVER)
+    assert scope.cancelled_caught
+    parked.wake()
+    parked.overdue()
+    assert parked.deadline == FOREVER
+
+
+@pytest.mark.parametrize("end", [Parked.wake, Parked.overdue])
+def test_nobody_waits(end: Callable[[Parked], None]) -> None:
+    """There is nobody to wake."""
+    end(Parked())
