@@ -100,11 +100,13 @@ class Services:
     bugs: Bugs = field(init=False)
     mode: Mode = field(init=False)  # TARPIT_MODE, until the operator says otherwise (`errands`)
     tally: Callable[[int], None] = lambda _: None  # is told how many are open, whenever that changes
+    _strained_from: int = field(init=False)  # how many open sessions change the limits: asked four times each
     _waited: trio.Event | None = None  # set when a session ends, where anybody waits for that
     _servers: dict[tuple[bytes, ...], Server] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.bugs = Bugs(self.log)
+        self._strained_from = limits.strained_from(self.settings.max_sessions)
         self.mode = self.settings.mode
 
     @property
@@ -114,7 +116,7 @@ class Services:
 
     def limits(self) -> Limits:
         """Return how much of what leads to no message a peer may say."""
-        return limits.limits_at(self.load)
+        return limits.limits_at(len(self.open), self._strained_from)
 
     def idle(self) -> float:
         """Return the seconds that a suspect may take for a command: few when we are nearly full."""
