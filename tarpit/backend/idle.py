@@ -22,16 +22,21 @@ REMEMBERED: Final = 60.0  # seconds for which a network is known for sessions th
 SOON: Final = 1.0  # from here on a session is silent, and not between two commands
 
 
+def _nothing() -> None:
+    pass
+
+
 class Sitter:
     """A session that holds a slot of one backend, and sometimes waits for its peer."""
 
-    __slots__ = ("_idlers", "end", "network", "since")
+    __slots__ = ("_ending", "_resting", "end", "network", "since")
 
     def __init__(self, idlers: "Idlers", network: bytes) -> None:
-        self._idlers = idlers
+        self._resting = idlers.resting
+        self._ending = idlers.ending
         self.network = network
         self.since = 0.0
-        self.end: Callable[[], None] = lambda: None
+        self.end: Callable[[], None] = _nothing
 
     def waiting(self, end: Callable[[], None]) -> "Sitter":
         """`with`: let it be known that the peer is waited for; *end* ends that, with 421 4.4.2."""
@@ -39,56 +44,52 @@ class Sitter:
         return self
 
     def __enter__(self) -> None:
-        self.since = trio.current_time()
-        self._idlers.rest(self)
+        self.rests(self.end, trio.current_time())
 
     def __exit__(self, *_: object) -> None:
-        self._idlers.stir(self)
+        self.stirs()
+
+    def rests(self, end: Callable[[], None], now: float) -> None:
+        """Begin what `waiting` stands around, for whoever knows the time: three waits a session come here."""
+        self.end, self.since = end, now
+        self._ending.discard(self)  # told to end before, it has got over that
+        self._resting[self] = None
+
+    def stirs(self) -> None:
+        """Take note that the peer is waited for no more."""
+        self._resting.pop(self, None)
 
     def gone(self) -> None:
         """Take note that the slot has been given back."""
-        self._idlers.forget(self)
+        self._ending.discard(self)
 
 
 class Idlers:
     """The silent sessions of one backend."""
 
-    __slots__ = ("_ended", "_ending", "_resting")
+    __slots__ = ("_ended", "ending", "resting")
 
     def __init__(self) -> None:
         self._ended: dict[
             bytes, float
         ] = {}  # networks whose sessions were, and when last; the latest is last
-        self._resting: dict[Sitter, None] = {}  # in the order in which they fell silent
-        self._ending: set[Sitter] = set()  # told to end; the slot has not come back yet
-
-    def rest(self, sitter: Sitter) -> None:
-        """Take note that *sitter* has begun to wait. Told to end before, it has got over that."""
-        self._ending.discard(sitter)
-        self._resting[sitter] = None
-
-    def stir(self, sitter: Sitter) -> None:
-        """Take note that *sitter* waits no more."""
-        self._resting.pop(sitter, None)
-
-    def forget(self, sitter: Sitter) -> None:
-        """Take note that *sitter* holds nothing any more."""
-        self._ending.discard(sitter)
+        self.resting: dict[Sitter, None] = {}  # in the order in which they fell silent
+        self.ending: set[Sitter] = set()  # told to end; the slot has not come back yet
 
     def silent(self, network: bytes) -> bool:
         """Whether a session of *network* holds a slot in silence, or had to be ended in the last minute."""
         if network in self._ended and self._ended[network] > trio.current_time() - REMEMBERED:
             return True
         before = trio.current_time() - SOON
-        return any(sitter.since <= before and sitter.network == network for sitter in self._resting)
+        return any(sitter.since <= before and sitter.network == network for sitter in self.resting)
 
     def end(self, wanted: int) -> None:
         """End those who have been silent for too long, until *wanted* of them are on their way out."""
         now = trio.current_time()
-        while len(self._ending) < wanted and self.next_end() <= now:
-            longest = next(iter(self._resting))
-            del self._resting[longest]
-            self._ending.add(longest)
+        while len(self.ending) < wanted and self.next_end() <= now:
+            longest = next(iter(self.resting))
+            del self.resting[longest]
+            self.ending.add(longest)
             self._remember(longest.network, now)
             longest.end()
 
@@ -100,4 +101,4 @@ class Idlers:
 
     def next_end(self) -> float:
         """Return when the next one will have been silent for too long: a time, or never."""
-        return next(iter(self._resting)).since + LONGEST if self._resting else float("inf")
+        return next(iter(self.resting)).since + LONGEST if self.resting else float("inf")

@@ -78,6 +78,23 @@ async def test_who_speaks_in_the_last_moment(autojump_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_by_a_time_that_is_known(autojump_clock: MockClock) -> None:
+    """Whoever knows the time says it, and it is as if it had been asked for."""
+    idlers, ended, now = Idlers(), list[str](), trio.current_time()
+    sitter = Sitter(idlers, A)
+    sitter.rests(lambda: ended.append("one"), now)
+    assert idlers.next_end() == now + LONGEST
+    sitter.stirs()
+    assert idlers.next_end() == float("inf")
+    sitter.rests(lambda: ended.append("two"), now)
+    await trio.sleep(LONGEST)
+    idlers.end(1)
+    assert ended == ["two"]
+    sitter.stirs()
+    sitter.gone()
+    assert not idlers.ending
+
+
 async def test_when_the_next_is_due(autojump_clock: MockClock) -> None:
     """Known to the second, and never while nobody waits."""
     scene_began = trio.current_time()

@@ -183,10 +183,10 @@ async def test_silent_sessions_are_ended(autojump_clock: MockClock) -> None:
         gives_up = await scene.come("check", CHECK)
         assert ended == [("one", 31.25)]
         gives_up.cancel()
-        idlers.forget(next(iter(idlers._ending)))
+        next(iter(idlers.ending)).gone()
         nursery.start_soon(sit, "three")
         await trio.sleep(5)
-        idlers.stir(next(iter(idlers._resting)))  # two is served now
+        next(iter(idlers.resting)).stirs()  # two is served now
         await scene.come("join", JOIN)
         await trio.sleep(30)
         assert ended == [("one", 31.25), ("three", 41.25)]
