@@ -16,7 +16,7 @@ from typing import Final
 
 import trio
 
-from tarpit.backend.introduce import Introduction, proxy_v1_header, proxy_v2_header, xclient_commands
+from tarpit.backend.introduce import Guest, proxy_v1_header, proxy_v2_header, xclient_commands
 from tarpit.backend.places import Place, Places
 from tarpit.choices import BackendTls
 from tarpit.errors import BackendUnavailable
@@ -28,6 +28,8 @@ from tarpit.tls import Trust
 from tarpit.wire import Wire
 
 PROXY_HEADERS: Final = {"proxy-v1": proxy_v1_header, "proxy-v2": proxy_v2_header}
+STREAM: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK  # at once, not by a system call of its own
+BEGUN: Final = frozenset({0, errno.EINPROGRESS})
 
 Reach = Callable[[Poller, Place, float], Awaitable[Wire]]
 
@@ -72,17 +74,25 @@ class Line:
     async def ask(self, command: bytes) -> ReceivedReply:
         """Send a command line and return the reply. Nothing may have come before it was asked for."""
         self.check_silent()
-        await self.wire.send_all(command, trio.current_time() + self._dialling.reply)
+        await self.send(command)
         return await self.reply(self._dialling.reply)
+
+    async def send(self, data: bytes) -> None:
+        """Send *data*."""
+        await self.wire.send_all(data, trio.current_time() + self._dialling.reply)
+
+    async def welcome(self) -> None:
+        """Read the banner."""
+        self.banner = _accepted(await self.reply(self._dialling.banner), "its banner").raw
 
     async def reply(self, patience: float) -> ReceivedReply:
         """Return the next reply, waiting at most *patience* seconds."""
-        until = trio.current_time() + patience
-        while (reply := self._replies.next_reply()) is None:
+        until, replies = trio.current_time() + patience, self._replies
+        while replies.empty or (reply := replies.next_reply()) is None:
             data = await self.wire.receive(4096, until)
             if not data:
                 raise BackendUnavailable("closed the connection")
-            self._replies.receive(data)
+            replies.receive(data)
         if isinstance(reply, ReplyFault):
             raise BackendUnavailable(f"does not speak SMTP: {reply.why}")
         return reply
@@ -97,6 +107,14 @@ class Line:
             reply = self._replies.next_reply()
             said_421 = isinstance(reply, ReceivedReply) and reply.code == 421
             raise BackendUnavailable("said 421" if said_421 else "spoke unasked")
+
+    def check_read(self) -> None:
+        """Do as `check_silent` does behind the last reply: whoever reads on does not see what was read here.
+
+        Nothing is asked of a socket that this reply has emptied: whoever reads on is told of what comes now.
+        """
+        if self.wire.readable or not self._replies.empty:
+            self.check_silent()
 
     async def hello(self) -> ReceivedReply:
         """Say EHLO under our own name."""
@@ -136,36 +154,38 @@ class Line:
         self.wire.close()
 
 
-async def dial(poller: Poller, places: Places, dialling: Dialling) -> Line:
+async def dial(poller: Poller, places: Places, dialling: Dialling, now: float) -> Line:
     """Connect to the next of *places* that can be connected to. The banner has not been read yet."""
     if not places.places:
         await places.look_up()  # nobody has done so yet: afterwards it is done beside the sessions
-    lost = BackendUnavailable(f"{places.host} is not known: {places.trouble}")
+        now = trio.current_time()
+    lost: BackendUnavailable | None = None
     reach = dialling.reach or _connected
-    until, left = trio.current_time() + dialling.connect, places.in_turn()
+    until, left = now + dialling.connect, places.in_turn()
     while left:
-        place, now = left.pop(0), trio.current_time()
+        place = left.pop(0)
         try:
             return Line(await reach(poller, place, now + (until - now) / (len(left) + 1)), dialling)
         except BackendUnavailable as failed:
             places.failed(place)
-            lost = failed
-    raise lost
+            lost, now = failed, trio.current_time()
+    raise lost or BackendUnavailable(f"{places.host} is not known: {places.trouble}")
 
 
 async def _connected(poller: Poller, place: Place, until: float) -> Wire:
     try:
-        sock = socket.socket(place.family, socket.SOCK_STREAM)
+        sock = socket.socket(place.family, STREAM)
     except OSError as error:
         raise NoSocket(f"no socket: {reason_of(error)}") from None
-    sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     error_number = sock.connect_ex(place.address)
-    if error_number not in {0, errno.EINPROGRESS}:
+    if error_number not in BEGUN:
         sock.close()
         host, port = place.address[:2]
         raise BackendUnavailable(f"{host}:{port}: {errno.errorcode.get(error_number, error_number)}")
     wire = Wire(poller, sock, gone=BackendUnavailable, silent=BackendUnavailable)
+    if wire.peer[1]:
+        return wire  # on this host a connection is there at once
     try:
         await wire.connected(until)
     except BaseException:
@@ -175,13 +195,7 @@ async def _connected(poller: Poller, place: Place, until: float) -> Wire:
 
 
 async def greet(
-    line: Line,
-    introduction: Introduction,
-    how: str,
-    *,
-    ours: tuple[str, int],
-    host: str = "",
-    tls: BackendTls = BackendTls.OFF,
+    line: Line, guest: Guest, how: str, *, host: str = "", tls: BackendTls = BackendTls.OFF
 ) -> None:
     """Read the banner, begin TLS with *host*, introduce the peer in the way *how*, a value of `Introduce`.
 
@@ -190,19 +204,21 @@ async def greet(
     the peer, and plain `BackendUnavailable` for what cannot be.
     """
     if header_for := PROXY_HEADERS.get(how):
-        header = header_for((str(introduction.address), introduction.port), ours)
-        await line.wire.send_all(header, trio.current_time() + line._dialling.reply)  # noqa: SLF001
-    with _named() if header_for else contextlib.nullcontext():
-        line.banner = _accepted(await line.reply(line._dialling.banner), "its banner").raw  # noqa: SLF001
+        who = guest.introduction()
+        await line.send(header_for((str(who.address), who.port), guest.ours))
+        with _named():
+            await line.welcome()
+    else:
+        await line.welcome()
     if tls is not BackendTls.OFF:
         await line.secure(host, tls)
     if how == "xclient":
         ehlo = _accepted(await line.hello(), "EHLO")
-        commands = xclient_commands(introduction, _xclient_attributes(ehlo))
+        commands = xclient_commands(guest.introduction(), _xclient_attributes(ehlo))
         with _named():
             for command in commands:
                 line.banner = _accepted(await line.ask(command), "XCLIENT").raw
-    line.check_silent()  # whoever reads on does not see what has been read here
+    line.check_read()
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ import trio
 
 from scoring.verdict import HostName, HostState
 from tarpit.backend.dial import Line, keywords_of
-from tarpit.backend.introduce import Introduction
+from tarpit.backend.introduce import Introduction, Known
 from tarpit.backend.pool import NoSlot, Pool, connect
 from tarpit.backend.server import Backend
 from tarpit.backend.slots import Purpose
@@ -109,7 +109,7 @@ async def _stranger(pool: Pool, backend: Backend) -> AsyncIterator[Line]:
     if slots is None:
         raise NoSlot("all its connections are in use, nothing was asked")
     try:
-        line = await connect(pool, backend, STRANGER, NEXT_HOP)
+        line = await connect(pool, backend, Known(STRANGER, NEXT_HOP), trio.current_time())
         try:
             yield line
         finally:

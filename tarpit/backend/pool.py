@@ -13,7 +13,7 @@ the right to XCLIENT again after the first, and counts errors over all of a conn
 Who waits for what is `slots`, which backend is taken `balance`; probing is `health`, the connection `dial`.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractContextManager
 
 import trio
@@ -21,11 +21,10 @@ import trio
 from tarpit.backend.balance import balancer
 from tarpit.backend.dial import Dialling, Line, NoTls, Unwelcome, dial, greet
 from tarpit.backend.idle import Sitter
-from tarpit.backend.introduce import Introduction
+from tarpit.backend.introduce import Guest, Introduction, Known
 from tarpit.backend.routes import Group
 from tarpit.backend.server import Backend
-from tarpit.backend.slots import Purpose, Queue
-from tarpit.caps import keys_of
+from tarpit.backend.slots import Purpose, Queue, Slots
 from tarpit.choices import BackendTls, Balance
 from tarpit.destinations import BackendAddress
 from tarpit.errors import BackendUnavailable
@@ -48,7 +47,7 @@ class Unreached(BackendUnavailable):
 class Loan:
     """A fresh, introduced connection, and its slot until it is over. End it by `quit`, `close` or `abort`."""
 
-    __slots__ = ("_network", "_purpose", "_queue", "_returned", "_sitter", "backend", "began", "line")
+    __slots__ = ("_network", "_purpose", "_queue", "_returned", "backend", "began", "line", "sitter")
 
     def __init__(
         self, backend: Backend, line: Line, queue: Queue, purpose: Purpose, network: bytes, *, began: float
@@ -59,12 +58,12 @@ class Loan:
         self._queue = queue
         self._purpose = purpose
         self._network = network
-        self._sitter = Sitter(backend.slots.idlers, network)
+        self.sitter = Sitter(backend.slots.idlers, network)
         self._returned = False
 
     def idle(self, end: Callable[[], None]) -> AbstractContextManager[None]:
         """`with`: the peer is waited for, outside a transaction. *end* is called if others want the slot."""
-        return self._sitter.waiting(end)
+        return self.sitter.waiting(end)
 
     async def quit(self) -> None:
         """End in order: the backend is told, and given a second to answer. Nothing, if it is over."""
@@ -74,21 +73,21 @@ class Loan:
         finally:
             self.close()
 
-    def close(self) -> None:
-        """End at once. May be called again."""
+    def close(self, now: float | None = None) -> None:
+        """End at once, *now* if somebody has just looked at the clock. May be called again."""
         self.line.wire.close()
-        self._give_back()
+        self._give_back(now)
 
     def abort(self) -> None:
         """End with a reset: what was begun can not be mistaken for something whole."""
         self.line.wire.abort()
         self._give_back()
 
-    def _give_back(self) -> None:
+    def _give_back(self, now: float | None = None) -> None:
         if not self._returned:
             self._returned = True
-            self.backend.held_seconds += trio.current_time() - self.began
-            self._sitter.gone()
+            self.backend.held_seconds += (trio.current_time() if now is None else now) - self.began
+            self.sitter.gone()
             self._queue.give_back(self.backend.slots, self._purpose, self._network)
 
 
@@ -110,10 +109,21 @@ class Pool:
         tell: Callable[[Backend], None] = lambda _: None,
     ) -> None:
         self._tell = tell
+        # What those choose among who avoid none, until a backend is altered: a tenth of a loan was this.
+        self._remembered: dict[Group | None, Sequence[Slots]] = {}
         self.backends = tuple(
-            Backend(address, checks=checks, rise=rise, fall=fall, tell=self._changed) for address in backends
+            Backend(
+                address,
+                checks=checks,
+                rise=rise,
+                fall=fall,
+                tell=self._changed,
+                altered=self._remembered.clear,
+            )
+            for address in backends
         )
         self._by_name = {backend.name: backend for backend in self.backends}
+        self._by_slots = {backend.slots: backend for backend in self.backends}
         self.poller = poller
         self.dialling = dialling
         self.queue = Queue(balancer(balance))
@@ -154,7 +164,7 @@ class Pool:
         """End joined sessions that are silent for too long while others wait for their slots. For ever."""
         await self.queue.end_idle([backend.slots for backend in self.backends])
 
-    async def borrow(
+    def borrow(
         self,
         introduction: Introduction,
         *,
@@ -162,6 +172,12 @@ class Pool:
         purpose: Purpose,
         group: Group | None = None,
         avoid: Backend | None = None,
+    ) -> Coroutine[object, object, Loan]:
+        """Do as `borrow_for` does, for whom all is known of."""
+        return self.borrow_for(Known(introduction, ours), purpose, group=group, avoid=avoid)
+
+    async def borrow_for(
+        self, guest: Guest, purpose: Purpose, *, group: Group | None = None, avoid: Backend | None = None
     ) -> Loan:
         """Return a fresh, introduced connection to a backend of *group*, not to *avoid* if there is another.
 
@@ -169,50 +185,58 @@ class Pool:
         free in time, `Unreached` when none that is up can be used, and a plain `BackendUnavailable` when none
         may be, or is up.
         """
-        network = keys_of(str(introduction.address))[1]
-        until = trio.current_time() + self._patience
+        network, now = guest.network, trio.current_time()
+        until = now + self._patience
         candidates, failed = self._candidates(group, avoid), [avoid]
         while True:
-            backend = await self._slot(candidates, purpose, network, until)
-            if backend is None:  # none of them is up any more, and that is said
+            slots = self.queue.take_now(candidates, purpose, network)
+            if slots is None:
+                slots, now = await self._turn(candidates, purpose, network, until), trio.current_time()
+            if slots is None:  # none of them is up any more, and that is said
                 candidates = self._candidates(group, avoid)
                 continue
-            began = trio.current_time()
+            backend = self._by_slots[slots]
             try:
-                line = await connect(self, backend, introduction, ours)
+                line = await connect(self, backend, guest, now)
             except BackendUnavailable as lost:
                 self._lost(backend, lost)
-                self.queue.give_back(backend.slots, purpose, network)
+                self.queue.give_back(slots, purpose, network)
                 failed.append(backend)
-                candidates = self._others(group, failed)
+                candidates, now = self._others(group, failed), trio.current_time()
                 if not candidates:
                     raise Unreached(backend, str(lost)) from None
             except BaseException:
-                self.queue.give_back(backend.slots, purpose, network)
+                self.queue.give_back(slots, purpose, network)
                 raise
             else:
-                if backend.up:  # only probes raise one that is down: it may relay for everybody by now
+                if backend.marks.up:  # only probes raise one that is down: it may relay for everybody by now
                     backend.marks.good()
-                return Loan(backend, line, self.queue, purpose, network, began=began)
+                return Loan(backend, line, self.queue, purpose, network, began=now)
 
-    async def _slot(
-        self, candidates: Sequence[Backend], purpose: Purpose, network: bytes, until: float
-    ) -> Backend | None:
-        """Return the one of *candidates* of which there is a slot now; None when none takes mail any more."""
-        among = [backend.slots for backend in candidates]
-        slots = self.queue.take_now(among, purpose, network)
-        if slots is None:
-            with trio.move_on_at(until) as scope:
-                slots = await self.queue.take(among, purpose, network)
-            if scope.cancelled_caught:
-                raise NoSlot("all its connections are in use (TARPIT_BACKEND_MAX)")
-        return next((backend for backend in candidates if backend.slots is slots), None)
+    async def _turn(
+        self, candidates: Sequence[Slots], purpose: Purpose, network: bytes, until: float
+    ) -> Slots | None:
+        """Wait for a slot of one of *candidates*, and return it; None when none takes mail any more."""
+        slots = None
+        with trio.move_on_at(until) as scope:
+            slots = await self.queue.take(candidates, purpose, network)
+        if scope.cancelled_caught:
+            raise NoSlot("all its connections are in use (TARPIT_BACKEND_MAX)")
+        return slots
 
     def members(self, group: Group | None) -> Sequence[Backend]:
         """Return the backends of *group*, in its order; all there are, if there are no groups."""
         return self.backends if group is None else [self._by_name[name] for name in group.names]
 
-    def _candidates(self, group: Group | None, avoid: Backend | None) -> Sequence[Backend]:
+    def _candidates(self, group: Group | None, avoid: Backend | None) -> Sequence[Slots]:
+        """Return what may be taken of *group*, not *avoid* if there is another. Raises as `borrow_for`."""
+        if avoid is not None:
+            return self._chosen(group, avoid)
+        if (candidates := self._remembered.get(group)) is None:
+            candidates = self._remembered[group] = self._chosen(group, None)
+        return candidates
+
+    def _chosen(self, group: Group | None, avoid: Backend | None) -> Sequence[Slots]:
         members = self.members(group)
         usable = [backend for backend in members if backend.usable]
         if not usable and any(backend.drained for backend in members):
@@ -221,12 +245,12 @@ class Pool:
             raise BackendUnavailable("relays for everybody, or was not tested yet (TARPIT_RELAY_TEST)")
         if not any(backend.up is not False for backend in usable):
             raise BackendUnavailable(f"no backend is up: {usable[0].marks.reason}")
-        others = [backend for backend in members if backend is not avoid]
-        return others if any(backend.takes_mail() for backend in others) else members
+        others = [backend.slots for backend in members if backend is not avoid]
+        return others if any(one.takes_mail for one in others) else [backend.slots for backend in members]
 
-    def _others(self, group: Group | None, failed: Collection[Backend | None]) -> Sequence[Backend]:
-        others = [backend for backend in self.members(group) if backend not in failed]
-        return others if any(backend.takes_mail() for backend in others) else ()
+    def _others(self, group: Group | None, failed: Collection[Backend | None]) -> Sequence[Slots]:
+        others = [backend.slots for backend in self.members(group) if backend not in failed]
+        return others if any(one.takes_mail for one in others) else ()
 
     def _lost(self, backend: Backend, lost: BackendUnavailable) -> None:
         """Note that *backend* could not be used, unless it may have meant the peer; have it probed soon."""
@@ -235,30 +259,32 @@ class Pool:
             backend.probe_wanted.ring()
 
 
-async def connect(pool: Pool, backend: Backend, introduction: Introduction, ours: tuple[str, int]) -> Line:
+def connect(pool: Pool, backend: Backend, guest: Guest, now: float) -> Coroutine[object, object, Line]:
     """Dial *backend* and introduce the peer. No slot is taken here.
 
     Where TLS is wanted and need not be, and cannot be had, the connection is plain, and the backend says why.
     """
     tls = backend.address.tls
+    return (_connect if tls is BackendTls.OFF else _connect_within)(pool, backend, guest, now, tls)
+
+
+async def _connect_within(pool: Pool, backend: Backend, guest: Guest, now: float, tls: BackendTls) -> Line:
     try:
-        line = await _connect(pool, backend, introduction, ours, tls)
+        line = await _connect(pool, backend, guest, now, tls)
     except NoTls as failed:
         if tls is not BackendTls.MAY:
             raise
-        line = await _connect(pool, backend, introduction, ours, BackendTls.OFF)
+        line = await _connect(pool, backend, guest, trio.current_time(), BackendTls.OFF)
         line.plain_because = str(failed)
     backend.plain_because = line.plain_because
     return line
 
 
-async def _connect(
-    pool: Pool, backend: Backend, introduction: Introduction, ours: tuple[str, int], tls: BackendTls
-) -> Line:
+async def _connect(pool: Pool, backend: Backend, guest: Guest, now: float, tls: BackendTls) -> Line:
     address = backend.address
-    line = await dial(pool.poller, backend.places, pool.dialling)
+    line = await dial(pool.poller, backend.places, pool.dialling, now)
     try:
-        await greet(line, introduction, str(address.introduce), ours=ours, host=address.host, tls=tls)
+        await greet(line, guest, address.introduce, host=address.host, tls=tls)
     except BaseException:
         line.wire.close()
         raise

@@ -30,8 +30,31 @@ class BackendState:
     drained: bool = False  # the operator has taken it out
 
 
+class _Bar:
+    """A reason to send a backend no mail, up or not; what follows from it is worked out when it is set."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, backend: "Backend", owner: type) -> bool:
+        return self._name in backend.bars
+
+    def __set__(self, backend: "Backend", holds: bool) -> None:  # noqa: FBT001 - as an attribute is set
+        (backend.bars.add if holds else backend.bars.discard)(self._name)
+        backend.reconsider()
+
+
+def _nothing() -> None:
+    pass
+
+
 class Backend:
     """One backend: what is known of it, and its slots."""
+
+    open_relay = _Bar()  # it would relay for everybody who comes through us
+    exposed = _Bar()  # it would believe what a peer says of its address inside TLS that we pass on
+    untested = _Bar()  # the relay test is still to come: not used before
+    drained = _Bar()  # the operator has taken it out
 
     def __init__(
         self,
@@ -41,25 +64,24 @@ class Backend:
         rise: int = 1,
         fall: int = 1,
         tell: "Callable[[Backend], None]" = lambda _: None,
+        altered: Callable[[], None] = _nothing,
     ) -> None:
+        """*tell* is called when it has gone up or down; *altered* then, and when a bar is set or lifted."""
         self.address = address
         self.name = address.name
         self.slots = Slots(address, share=checks)
-        self.slots.takes_mail = self.takes_mail
         self.places = Places(address.host, address.port)
         self.probe_wanted = Bell()
         self.probe_seconds = 0.0  # from dialling to the end of its EHLO reply, the last time
         self.keywords: tuple[bytes, ...] = ()  # what a suspect may be shown; none before a probe succeeded
-        self.open_relay = False  # it would relay for everybody who comes through us
         self.held_seconds = 0.0  # of all connections lent so far, from the dial to the end
         self.plain_because = ""  # why the last connection had no TLS, where it was wanted (`may`)
         self.plain_told = ""  # what of that has been told
-        self.exposed = False  # it would believe what a peer says of its address inside TLS that we pass on
         self.relay_told = ""  # of relay tests that came to nothing, the last that was told
-        self.untested = False  # the relay test is still to come: not used before
-        self.drained = False  # the operator has taken it out
+        self.bars = set[str]()  # those of the above that hold
         self.marks = Marks(rise=rise, fall=fall, changed=self._changed)
         self._tell = tell
+        self._altered = altered
 
     @property
     def up(self) -> bool | None:
@@ -69,11 +91,16 @@ class Backend:
     @property
     def usable(self) -> bool:
         """Whether mail may go there, up or not."""
-        return not (self.open_relay or self.exposed or self.untested or self.drained)
+        return not self.bars
 
     def takes_mail(self) -> bool:
         """Whether mail may go there now."""
-        return self.usable and self.up is not False
+        return self.slots.takes_mail
+
+    def reconsider(self) -> None:
+        """Work out whether mail may go there now: each session asks, and it changes seldom."""
+        self.slots.takes_mail = not self.bars and self.marks.up is not False
+        self._altered()
 
     @property
     def busy(self) -> float:
@@ -98,6 +125,7 @@ class Backend:
         )
 
     def _changed(self) -> None:
+        self.reconsider()
         if self.marks.back:
             self.slots.back = trio.current_time()
         self._tell(self)

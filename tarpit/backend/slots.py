@@ -46,10 +46,6 @@ MAIL: Final = (Purpose.JOIN, Purpose.COMMIT, Purpose.CHECK, Purpose.BLIND)
 IN_A_ROW: Final = 4  # clean peers that are served while a hand-over waits
 
 
-def _always() -> bool:
-    return True
-
-
 class Slots:
     """One backend's connections."""
 
@@ -63,6 +59,7 @@ class Slots:
         "elsewhere",
         "idlers",
         "name",
+        "taken",
         "takes_mail",
         "waiting",
     )
@@ -71,21 +68,21 @@ class Slots:
         self.name = address.name
         self.cap = address.max
         self.elsewhere: Callable[[], int] = int  # held by a process that we follow, and that is about to end
-        self.takes_mail: Callable[[], bool] = _always  # or else none is given to anybody but our own probes
+        self.takes_mail = True  # or else none is given to anybody but our own probes
+        self.taken = 0  # connections now
         self.back: float | None = None  # when it came back; None: it was never away
         self.idlers = Idlers()
         self.waiting = dict.fromkeys(Purpose, 0)  # who would take one, here or elsewhere
         self._weight = address.weight
         # a tenth, but where one connection is all there is, a suspect may have it too
         tenth = max(address.max // 10, 1)
-        self._shares: Mapping[Purpose, int] = {Purpose.CHECK: share or tenth, Purpose.BLIND: tenth}
+        self._shares: Mapping[Purpose, float] = {
+            **dict.fromkeys(Purpose, float("inf")),
+            Purpose.CHECK: share or tenth,
+            Purpose.BLIND: tenth,
+        }
         self._held = dict.fromkeys(Purpose, 0)
         self._networks: dict[bytes, int] = {}
-
-    @property
-    def taken(self) -> int:
-        """Connections now."""
-        return sum(self._held.values())
 
     @property
     def weight(self) -> float:
@@ -103,18 +100,18 @@ class Slots:
 
     def free_for(self, purpose: Purpose) -> bool:
         """Whether one more may be taken."""
-        free = self.taken + self.elsewhere() < self.cap and self.shared_with(purpose)
-        return free and (purpose is Purpose.PROBE or self.takes_mail())
+        may = self.takes_mail or purpose is Purpose.PROBE
+        free = self.taken + self.elsewhere() < self.cap
+        return may and free and self._held[purpose] < self._shares[purpose]
 
     def shared_with(self, purpose: Purpose) -> bool:
         """Whether *purpose* has less than its share, if it has one."""
-        share = self._shares.get(purpose)
-        return share is None or self._held[purpose] < share
+        return self._held[purpose] < self._shares[purpose]
 
     @property
     def wanted(self) -> int:
         """How many wait for mail's sake who would have one if it were free."""
-        if not self.takes_mail():
+        if not self.takes_mail:
             return 0
         return sum(self.waiting[purpose] for purpose in MAIL if self.shared_with(purpose))
 
@@ -125,12 +122,18 @@ class Slots:
     def take(self, purpose: Purpose, network: bytes = OURS) -> None:
         """Take one."""
         assert self.free_for(purpose)
+        self.add(purpose, network)
+
+    def add(self, purpose: Purpose, network: bytes) -> None:
+        """Take one that was seen to be free."""
+        self.taken += 1
         self._held[purpose] += 1
-        self._networks[network] = self.held_by(network) + 1
+        self._networks[network] = self._networks.get(network, 0) + 1
 
     def give_back(self, purpose: Purpose, network: bytes = OURS) -> None:
         """Give one back. Whose turn it is then is for the `Queue`."""
         assert self._held[purpose] > 0
+        self.taken -= 1
         self._held[purpose] -= 1
         self._networks[network] -= 1
         if not self._networks[network]:
@@ -147,11 +150,6 @@ class _Waiter:
         self.task = trio.lowlevel.current_task()
         self.got: Slots | None = None
 
-    def counts(self, more: int) -> None:
-        """Be counted by each backend that would do, or no more."""
-        for slots in self.among:
-            slots.waiting[self.purpose] += more
-
 
 class Queue:
     """Who waits for a slot of which backends.
@@ -160,19 +158,17 @@ class Queue:
     most, and thousands who wait cost no more than one.
     """
 
-    __slots__ = ("_balancer", "_lanes", "_row", "_waited")
+    __slots__ = ("_balancer", "_count", "_lanes", "_row", "_waited")
 
     def __init__(self, balancer: Balancer | None = None) -> None:
         self._balancer = balancer or Least()
         self._lanes: Mapping[Purpose, Lane[_Waiter]] = {purpose: Lane() for purpose in Purpose}
+        self._count = 0  # of those in all lanes
         self._row = 0  # clean peers served in a row while a hand-over waited
         self._waited = trio.Event()  # set while anybody waits
 
     def __len__(self) -> int:
-        return sum(map(len, self._lanes.values()))
-
-    def __bool__(self) -> bool:
-        return any(self._lanes.values())
+        return self._count
 
     async def take(self, among: Sequence[Slots], purpose: Purpose, network: bytes = OURS) -> Slots | None:
         """Take a slot for *purpose*: of one of *among* that has one, else when the turn comes.
@@ -185,25 +181,26 @@ class Queue:
 
     def take_now(self, among: Sequence[Slots], purpose: Purpose, network: bytes = OURS) -> Slots | None:
         """Take a slot as `take` does, if one is free for that network; else None."""
-        free = [slots for slots in among if slots.free_for(purpose) and self._open_to(slots, network)]
+        free = [slots for slots in among if slots.free_for(purpose)]
+        if self._count:  # while nobody waits, what is free is free for all
+            free = [slots for slots in free if self._open_to(slots, network)]
         if not free:
             return None
         best = free[0] if len(free) == 1 else self._balancer.choose(free, network)
-        best.take(purpose, network)
+        best.add(purpose, network)
         return best
 
     def give_back(self, slots: Slots, purpose: Purpose, network: bytes = OURS) -> None:
         """Give a slot back: to the next who waits, if there is one."""
         slots.give_back(purpose, network)
-        self.serve(slots)
+        if self._count:
+            self.serve(slots)
 
     def serve(self, slots: Slots) -> None:
         """Hand out what is free of *slots* and wanted by somebody who may have it."""
-        if not self._waited.is_set():
-            return  # nobody waits
-        while (waiter := self._next(slots)) is not None:
+        while self._count and (waiter := self._next(slots)) is not None:
             self._lanes[waiter.purpose].serve(waiter)
-            waiter.counts(-1)
+            self._counts(waiter, -1)
             if waiter.purpose is Purpose.JOIN and self._lanes[Purpose.COMMIT]:
                 self._row += 1
             elif waiter.purpose is Purpose.COMMIT:
@@ -217,9 +214,9 @@ class Queue:
         for purpose in MAIL:
             lane = self._lanes[purpose]
             for waiter in list(lane) if slots.waiting[purpose] else ():
-                if slots in waiter.among and not any(one.takes_mail() for one in waiter.among):
+                if slots in waiter.among and not any(one.takes_mail for one in waiter.among):
                     lane.drop(waiter)
-                    waiter.counts(-1)
+                    self._counts(waiter, -1)
                     trio.lowlevel.reschedule(waiter.task)
 
     async def end_idle(self, backends: Sequence[Slots]) -> None:
@@ -235,9 +232,15 @@ class Queue:
             if not self:
                 self._waited = trio.Event()
 
+    def _counts(self, waiter: _Waiter, more: int) -> None:
+        """Have *waiter* counted here and by each backend that would do, or no more."""
+        self._count += more
+        for slots in waiter.among:
+            slots.waiting[waiter.purpose] += more
+
     def _open_to(self, slots: Slots, network: bytes) -> bool:
-        """Whether *network* may have a slot that is free."""
-        return slots.modest(network) or not self or not slots.idlers.silent(network)
+        """Whether *network* may have a slot that is free while others wait."""
+        return slots.modest(network) or not slots.idlers.silent(network)
 
     def _next(self, slots: Slots) -> _Waiter | None:
         """Return who is next for *slots*; those first whose network has less than its quarter."""
@@ -257,7 +260,7 @@ class Queue:
     async def _wait(self, waiter: _Waiter) -> Slots | None:
         lane = self._lanes[waiter.purpose]
         lane.add(waiter)
-        waiter.counts(1)
+        self._counts(waiter, 1)
         self._waited.set()
         for slots in waiter.among:
             slots.idlers.end(slots.wanted)
@@ -265,7 +268,7 @@ class Queue:
         def leave(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
             # never called once the slot has been handed over: that wait then ends in order, and has it
             lane.drop(waiter)
-            waiter.counts(-1)
+            self._counts(waiter, -1)
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(leave)

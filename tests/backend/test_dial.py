@@ -14,7 +14,7 @@ import trio
 
 from scoring.verdict import HostName, HostState
 from tarpit.backend.dial import Line, NoSocket, dial, greet
-from tarpit.backend.introduce import Introduction
+from tarpit.backend.introduce import Introduction, Known
 from tarpit.backend.places import Place, Places
 from tarpit.backend.pool import Pool, connect
 from tarpit.backend.server import Backend
@@ -37,9 +37,9 @@ async def greeted(how: str, answers: Mapping[str, Answer], *, proxied: bool = Fa
     """Return the banner, and what the backend received (of a PROXY header all, else the commands)."""
     poller = Poller()
     async with running(poller.run), fake_backend(answers, proxied=proxied) as backend:
-        line = await dial(poller, Places(*backend.address), DIALLING)
+        line = await dial(poller, Places(*backend.address), DIALLING, trio.current_time())
         try:
-            await greet(line, PEER, how, ours=OURS)
+            await greet(line, Known(PEER, OURS), how)
         finally:
             await line.quit()
         await backend.wait_closed(1)
@@ -61,9 +61,9 @@ async def test_more_than_a_banner(how: str, more: bytes) -> None:
     verb, poller = "XCLIENT" if how == "xclient" else "BANNER", Poller()
     answers = {**OFFERS, verb: b"220 backend.example\r\n" + more}
     async with running(poller.run), fake_backend(answers) as backend:
-        line = await dial(poller, Places(*backend.address), DIALLING)
+        line = await dial(poller, Places(*backend.address), DIALLING, trio.current_time())
         with pytest.raises(BackendUnavailable, match=r"unasked|said 421"):
-            await greet(line, PEER, how, ours=OURS)
+            await greet(line, Known(PEER, OURS), how)
         line.wire.close()
 
 
@@ -110,7 +110,7 @@ async def test_nobody_listens() -> None:
         async with fake_backend() as backend:
             host, port = backend.address
         with pytest.raises(BackendUnavailable, match="refused"):
-            await dial(poller, Places(host, port), DIALLING)
+            await dial(poller, Places(host, port), DIALLING, trio.current_time())
 
 
 # -- TLS
@@ -146,7 +146,7 @@ async def secured(
         if "NO CERTIFICATE" in answers:
             fake.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         pool = Pool((BackendAddress(*fake.address, tls=tls, introduce=introduce),), poller, dialling, queue=1)
-        line = await connect(pool, pool.backends[0], PEER, OURS)
+        line = await connect(pool, pool.backends[0], Known(PEER, OURS), trio.current_time())
         await line.quit()
         await fake.wait_closed(len(fake.connections))
         return Tls([connection.commands for connection in fake.connections], line, pool.backends[0])
@@ -223,7 +223,7 @@ async def test_the_next_address_is_tried() -> None:
         places = Places("mx.example", 25)
         places.places = (Place(socket.AF_INET, ("127.0.0.1", 9)), Place(socket.AF_INET, backend.address))
         for _ in range(3):
-            line = await dial(poller, places, DIALLING)
+            line = await dial(poller, places, DIALLING, trio.current_time())
             assert line.wire.peer == backend.address
             line.wire.close()
         assert places.in_turn()[0].address == backend.address
@@ -233,7 +233,7 @@ async def test_a_name_is_looked_up_by_the_first_who_comes() -> None:
     """Nobody has to have done so before."""
     poller = Poller()
     async with running(poller.run), fake_backend() as backend:
-        line = await dial(poller, Places("localhost", backend.address[1]), DIALLING)
+        line = await dial(poller, Places("localhost", backend.address[1]), DIALLING, trio.current_time())
         line.wire.close()
 
 
@@ -246,13 +246,13 @@ async def test_a_name_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(trio.socket, "getaddrinfo", fail)
     with pytest.raises(BackendUnavailable, match="nowhere is not known: Name or service not known"):
-        await dial(Poller(), Places("nowhere", 25), DIALLING)
+        await dial(Poller(), Places("nowhere", 25), DIALLING, trio.current_time())
 
 
 async def test_an_address_without_a_way() -> None:
     """What the kernel refuses at once is a failure like any other."""
     with pytest.raises(BackendUnavailable, match=r"255\.255\.255\.255:25: E"):
-        await dial(Poller(), Places("255.255.255.255", 25), DIALLING)
+        await dial(Poller(), Places("255.255.255.255", 25), DIALLING, trio.current_time())
 
 
 async def test_no_socket_to_reach_it_with() -> None:
@@ -261,7 +261,7 @@ async def test_no_socket_to_reach_it_with() -> None:
         places = Places(*backend.address)
         strange = Place(99, backend.address)
         places.places = (strange, *places.places)
-        (await dial(poller, places, DIALLING)).wire.close()
+        (await dial(poller, places, DIALLING, trio.current_time())).wire.close()
         places.places = (strange,)
         with pytest.raises(NoSocket, match="no socket: "):
-            await dial(poller, places, DIALLING)
+            await dial(poller, places, DIALLING, trio.current_time())

@@ -1,13 +1,17 @@
 """Slots are never exceeded, are given back, and the least busy usable backend is taken."""
 
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from tarpit.backend.health import STRANGER
+from tarpit.backend.introduce import Introduction
 from tarpit.backend.pool import NoSlot, Pool, Unreached
 from tarpit.backend.routes import Group
 from tarpit.backend.slots import Purpose
@@ -338,3 +342,77 @@ async def test_who_waits_has_a_backend_that_comes_back(autojump_clock: MockClock
 async def gets(pool: Pool, number: int) -> None:
     with closing(await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)) as loan:
         assert loan.backend is pool.backends[number]
+
+
+class Unasked:
+    """A guest who is asked for nothing but the network."""
+
+    network = b"\xc0\0\x02"
+
+    @property
+    def ours(self) -> tuple[str, int]:
+        """Fail."""
+        raise AssertionError
+
+    def introduction(self) -> Introduction:
+        """Fail."""
+        raise AssertionError
+
+
+async def test_who_is_not_introduced_is_not_asked_about() -> None:
+    """Who the peer is, and where it connected to, is made up only for a backend that is told."""
+    poller = Poller()
+    async with running(poller.run), fake_backend() as backend:
+        pool = pool_of(poller, backend)
+        with closing(await pool.borrow_for(Unasked(), Purpose.JOIN)) as loan:
+            assert loan.backend.slots.held_by(Unasked.network) == 1
+        assert loan.backend.slots.held_by(Unasked.network) == 0
+
+
+async def test_held_seconds(autojump_clock: MockClock) -> None:
+    """They end when the loan does, by the clock, or by a time that is known; once."""
+    poller = Poller()
+    async with running(poller.run), fake_backend() as backend:
+        pool = pool_of(poller, backend)
+        for now in (None, 7.0):
+            loan = await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
+            before = loan.backend.held_seconds
+            await trio.sleep(3)
+            loan.close(None if now is None else loan.began + now)
+            loan.close()
+            assert loan.backend.held_seconds - before == pytest.approx(now or 3.0)
+
+
+CHANGES = st.tuples(
+    st.integers(0, 1),
+    st.sampled_from(["open_relay", "exposed", "untested", "drained", "up"]),
+    st.booleans(),
+)
+
+
+@given(st.lists(CHANGES, max_size=30))
+def test_what_is_remembered_is_what_would_be_found(changes: list[tuple[int, str, bool]]) -> None:
+    """Whatever becomes of the backends, the choice among them is at once another."""
+    pool = Pool((BackendAddress("a", 25), BackendAddress("b", 25)), Poller(), DIALLING, queue=1.0)
+    groups = (None, Group(("a:25",)), Group(("b:25", "a:25")))
+
+    def outcome(find: Callable[[Group | None, None], object], group: Group | None) -> object:
+        try:
+            return find(group, None)
+        except BackendUnavailable as none:
+            return str(none)
+
+    async def main() -> None:
+        for number, what, value in changes:
+            backend = pool.backends[number]
+            if what == "up":
+                backend.marks.good() if value else backend.marks.bad("gone")
+            else:
+                setattr(backend, what, value)
+            for group in groups:
+                assert outcome(pool._candidates, group) == outcome(pool._chosen, group)
+            assert backend.takes_mail() is (backend.usable and backend.up is not False)
+            bars = (backend.open_relay, backend.exposed, backend.untested, backend.drained)
+            assert backend.usable is not any(bars)
+
+    trio.run(main)

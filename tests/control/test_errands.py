@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tarpit.backend.server import Backend
+from tarpit.backend.pool import Pool
 from tarpit.backend.slots import Purpose
 from tarpit.cli.asking import rows
 from tarpit.control.errands import carry_out
@@ -22,7 +22,7 @@ from tarpit.rulings import MOST
 from tarpit.settings import Mode
 from tests.support.dns_zone import FakeResolver
 from tests.support.sessions import session
-from tests.support.wires import PEER, Surroundings, load, stage
+from tests.support.wires import DIALLING, PEER, Surroundings, load, stage
 
 BACKENDS = "127.0.0.1:9 127.0.0.1:10*2"
 UID = 42
@@ -144,12 +144,10 @@ async def test_a_drained_backend_is_passed_over() -> None:
     """Mail goes to the others."""
     async with session() as (far, backend, around, one):
         await far.hear()
-        pool = around.services.pool
-        twin = Backend(BackendAddress(*backend.address))
-        pool.backends = (*pool.backends, twin)
+        pool = Pool((BackendAddress(*backend.address),) * 2, around.poller, DIALLING, queue=1.0)
         pool.drain(pool.backends[0], drained=True)
         with closing(await pool.borrow(one.introduction(), ours=one.ours, purpose=Purpose.JOIN)) as loan:
-            assert loan.backend is twin
+            assert loan.backend is pool.backends[1]
         await far.ask(b"QUIT")
 
 

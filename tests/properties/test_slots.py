@@ -99,6 +99,7 @@ def test_never_one_too_many_and_nobody_is_forgotten(
     for slots in house.backends:
         assert slots.taken == slots.wanted == sum(slots.waiting.values()) == 0
     assert not house.queue
+    assert not any(house.queue._lanes.values())
 
 
 @given(st.integers(4, 40), st.integers(1, 8), st.integers(10, 120))
