@@ -65,25 +65,27 @@ class Wire(Parked):
     )
 
     def __init__(
-        self, poller: Poller, sock: socket.socket, *, gone: Failure = PeerGone, silent: Failure = PeerSilent
+        self,
+        poller: Poller,
+        sock: socket.socket,
+        *,
+        peer: tuple[str, int] | None = None,  # the kernel is asked if it is not known
+        gone: Failure = PeerGone,
+        silent: Failure = PeerSilent,
     ) -> None:
-        sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        if sock.gettimeout() != 0:  # no system call, and the other is one
+            sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._begin(poller, gone, silent)
         self._socket = sock
-        self.peer: tuple[str, int] = end_of(sock.getpeername)
+        self.peer = end_of(sock.getpeername) if peer is None else peer
         poller.add(sock.fileno(), self)
 
     def _begin(self, poller: Poller, gone: Failure, silent: Failure) -> None:
         """Set all that has nothing to do with a socket."""
         super().__init__()
-        self.poller = poller
-        self.gone = gone
-        self._silent = silent
+        self.poller, self.gone, self._silent, self._writable = poller, gone, silent, True
         self.readable = False  # whether a read may find something: bytes, an end, or an error
-        self._writable = True
-        self._hung_up = False
-        self._broken = False  # by a reset or an error: not merely closed
-        self._stop = False
+        self._stop = self._hung_up = self._broken = False  # broken by a reset or an error: not merely closed
         self._urgent = False  # whether a byte out of band has come: a read ends before it, and skips it
         self.wakes: Wire | None = None  # whose waiter is woken when this stirs while nobody waits here
         self.on_hangup: HangUp | None = None  # told of a FIN, reset or error, at once
@@ -202,9 +204,7 @@ class Wire(Parked):
         return size
 
     async def connected(self, until: float) -> None:
-        """Wait for a connect in progress to succeed."""
-        if self.peer[1]:
-            return  # on this host a connection is there at once
+        """Wait for a connect in progress, which has no `peer` yet, to succeed."""
         self._writable = False
         while not (self._writable or self._hung_up):
             await self.stir(until)
@@ -287,8 +287,8 @@ class Wire(Parked):
 
     def close(self) -> None:
         """Close at once. What the kernel has taken is still delivered."""
-        if self._socket.fileno() >= 0:
-            self.poller.remove(self._socket.fileno())
+        if (descriptor := self._socket.fileno()) >= 0:
+            self.poller.remove(descriptor)
             self._socket.close()
 
     def abort(self) -> None:

@@ -283,6 +283,9 @@ async def test_ends() -> None:
         assert pair.wire.ours == pair.far.getpeername()
         assert pair.wire.peer == pair.far.getsockname()
         assert pair.wire._socket.getpeername() == pair.wire.peer
+        known = Wire(pair.poller, socket.socket(), peer=("192.0.2.1", 25))
+        assert known.peer == ("192.0.2.1", 25)
+        known.close()
 
 
 @pytest.mark.parametrize("listening", [True, False])
