@@ -33,7 +33,7 @@ class Group:
 class Routes:
     """All routes of a server: for every recipient a group, or none where it is refused."""
 
-    __slots__ = ("_others", "_table", "default", "groups")
+    __slots__ = ("_others", "_table", "default", "groups", "refusing", "several")
 
     def __init__(self, routes: Sequence[Route], backends: Sequence[str]) -> None:
         """*backends* are the names of those that TARPIT_BACKENDS has."""
@@ -50,16 +50,8 @@ class Routes:
         self.default = rest
         self._others = self._table.get("*", rest)
         self.groups = tuple(found.values())
-
-    @property
-    def several(self) -> bool:
-        """Whether it takes a recipient to know where a message goes."""
-        return len(self.groups) > 1
-
-    @property
-    def refusing(self) -> bool:
-        """Whether there are recipients that are refused here."""
-        return self._others is None or None in self._table.values()
+        self.several = len(found) > 1  # whether it takes a recipient to know where a message goes
+        self.refusing = self._others is None or None in self._table.values()  # whether some recipients are
 
     def leading_to(self, name: str) -> Sequence[str]:
         """Return whose mail the backend *name* gets: patterns as above, or `<postmaster>`."""
