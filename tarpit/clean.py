@@ -83,10 +83,7 @@ class Clean:
     async def _borrowed(self) -> Loan:
         """Return a connection when the peer's turn has come. Raises `PeerGone` once it has left."""
         session = self._session
-        borrow = session.services.pool.borrow
-        return await while_there(
-            session, partial(borrow, session.introduction(), ours=session.ours, purpose=Purpose.JOIN)
-        )
+        return await while_there(session, partial(session.services.pool.borrow_for, session, Purpose.JOIN))
 
     def observer(self, *, pipelining: bool, kind: type[Hearing]) -> Hearing:
         """Return what hears both sides."""

@@ -23,6 +23,7 @@ import trio
 from scoring.verdict import to_address
 from tarpit.backend.introduce import Introduction
 from tarpit.backend.pool import NoSlot
+from tarpit.caps import keys_of
 from tarpit.clean import Clean
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
 from tarpit.frontdesk import FrontDesk
@@ -217,6 +218,11 @@ class Session:
             return self.wire.ours
         address, port = self.announcement.destination
         return str(address), port
+
+    @property
+    def network(self) -> bytes:
+        """Where the peer comes from, as `caps` counts."""
+        return keys_of(self.wire.peer[0])[1]
 
     def introduction(self) -> Introduction:
         """Return who the peer is, for a backend."""
