@@ -114,7 +114,7 @@ class Clean:
             once=once,
             guard=partial(Guard, refuse_bare=services.means.refuse_bare),
             starttls=self.starttls if services.terminator is not None else None,
-            idle=loan.idle,
+            sitter=loan.sitter,
         )
         return session.relay
 

@@ -11,26 +11,24 @@ When that begins is `relay`; what a socket does, `wire`.
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Final
 
 import trio
 
+from tarpit.backend.idle import Sitter
 from tarpit.wire import Wire
-
-Idle = Callable[[Callable[[], None]], AbstractContextManager[None]]
 
 BLOCK: Final = 65536  # bytes
 TURNS: Final = 8  # blocks before the other direction, and then other sessions, get their turn
 PIPE: Final = 256 * 1024  # bytes; 1 MiB is a third cheaper, and a user may have no more than 64 of those
 
 
-async def carry(peer: Wire, backend: Wire, *, block: float, silence: float, idle: Idle) -> None:
+async def carry(peer: Wire, backend: Wire, *, block: float, silence: float, sitter: Sitter | None) -> None:
     """Carry bytes both ways until one side ends. The backend wakes who waits for the peer (`Wire.wakes`).
 
     Either takes what it is sent within *block* seconds, and the peer says something in *silence*. While it is
-    the peer's turn, `with idle(end)` lets others end the wait. Raises `PeerGone`, `PeerSilent`,
+    the peer's turn, *sitter* lets others end the wait. Raises `PeerGone`, `PeerSilent`,
     `BackendUnavailable`.
     """
     lanes = Lane(peer, backend, block), Lane(backend, peer, block)
@@ -47,7 +45,7 @@ async def carry(peer: Wire, backend: Wire, *, block: float, silence: float, idle
                 await trio.lowlevel.checkpoint()
                 continue
             # what the peer has sent may be the end of a message, so only its own silence counts
-            with idle(peer.overdue) if spoke is backend else nullcontext():
+            with nullcontext() if sitter is None or spoke is peer else sitter.waiting(peer.overdue):
                 await peer.stir(trio.current_time() + silence)
     finally:
         for lane in lanes:

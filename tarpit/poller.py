@@ -41,7 +41,7 @@ class Poller:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watched: dict[int, Watched] = {}
-        self.now = self._time()
+        self.now = float("inf")  # until `run` has begun nobody would be told in any case
 
     def add(self, descriptor: int, watched: Watched) -> None:
         """Begin to watch an open, non-blocking socket."""

@@ -1,19 +1,19 @@
 """A joined session: peer and backend, bytes unchanged, the observer and the guard in the path.
 
-One task does both directions: SMTP is lock-step, and one command is outstanding at a time. While
-nothing is, both sides are watched, so that a backend that hangs up or says 421 is heard at once.
-
-How fast replies go to the peer is asked of the voice; dialling is `backend`.
+One task does both directions: SMTP is lock-step, and one command is outstanding at a time. What is heard
+of either side, and when, is `ears`. How fast replies go to the peer is asked of the voice; dialling is
+`backend`.
 """
 
 import contextlib
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Final, NoReturn
+from typing import Final
 
 import trio
 
-from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
+from tarpit.backend.idle import Sitter
+from tarpit.ears import Ears
+from tarpit.errors import PeerGone, PeerSilent
 from tarpit.intake import NOT_TAKEN, SLOWEST
 from tarpit.lane import carry
 from tarpit.pace import Stage
@@ -23,26 +23,20 @@ from tarpit.smtp.dialogue import Heard
 from tarpit.smtp.guard import Guard
 from tarpit.smtp.lines import LineFault
 from tarpit.smtp.observer import Observer
-from tarpit.smtp.replies import ReceivedReply, Reply, ReplyFault
+from tarpit.smtp.replies import ReceivedReply, Reply
 from tarpit.smtp.server import STUFFED
 from tarpit.smtp.states import State
 from tarpit.voice import Voice, stage_of
 from tarpit.wire import Wire
 
 BLOCK: Final = 65536  # bytes: 16 and 256 KiB were both slower
-OUTSIDE: Final = frozenset({State.GREETED, State.READY})  # a transaction
 BLOCKS: Final = 8  # before others get their turn: a turn for each was a tenth of a large message
-COMMANDS: Final = 4096
 REFUSED_BYTES: Final = 64 * 1024**2  # of a refused message that are still read, to say so at its end
 REFUSED_SECONDS: Final = 300.0  # ... and for how long
 
 
 def _nothing(_: Command) -> None:
     pass
-
-
-def _patiently(_: Callable[[], None]) -> AbstractContextManager[None]:
-    return nullcontext()
 
 
 def _never(_: Heard) -> bool:
@@ -53,14 +47,21 @@ def _here(_: Rcpt) -> Reply | None:
     return None
 
 
-class Relay:
+class Relay(Ears):
     """One joined session."""
 
     __slots__ = (
-        "_backend", "_before_rcpt", "_blocks", "_dialogue", "_elsewhere", "_guard", "_idle", "_observer",
-        "_on_command", "_once", "_parts", "_peer", "_poller", "_starttls", "_time_outs", "_voice", "blind",
-        "committing", "last_reply",
-    )  # fmt: skip
+        "_before_rcpt",
+        "_blocks",
+        "_elsewhere",
+        "_guard",
+        "_on_command",
+        "_once",
+        "_parts",
+        "_starttls",
+        "blind",
+        "committing",
+    )
 
     def __init__(
         self,
@@ -76,25 +77,16 @@ class Relay:
         once: bool = False,
         guard: Callable[[], Guard] = Guard,
         starttls: Callable[[Command], Awaitable[bool]] | None = None,
-        idle: Callable[[Callable[[], None]], AbstractContextManager[None]] = _patiently,
+        sitter: Sitter | None = None,
     ) -> None:
-        self._voice = voice
-        self._peer = voice.wire
-        self._backend = backend
-        backend.wakes = self._peer  # so that one wait is enough while nothing is outstanding
-        self._observer = observer
-        self._dialogue = observer.dialogue
-        self._time_outs = time_outs
+        super().__init__(voice, backend, observer, time_outs, sitter)
         self._on_command = on_command
         self._before_rcpt = before_rcpt  # returns what is to be awaited, if there is anything
         self._parts = parts  # whether a command is not for this backend, nor are those behind it
         self._elsewhere = elsewhere  # why a recipient is not for it, although others are
         self._once = once  # for one transaction alone
         self._guard = guard
-        self._idle = idle  # `with`: the peer is waited for, which may be ended
-        self._poller = backend.poller
         self._starttls = starttls  # answers it, where TLS ends with us: then the backend never hears of it
-        self.last_reply = b""
         self.committing = False  # from the end of data until a good reply to it has been said
         self.blind = False  # whether TLS was passed through
         self._blocks = 0
@@ -238,86 +230,9 @@ class Relay:
                 self._backend,
                 block=self._time_outs.block,
                 silence=self._time_outs.command,
-                idle=self._idle,
+                sitter=self._sitter,
             )
         except PeerSilent:
             self._dialogue.close()  # nothing that we could say in there would be understood
             raise
         self._dialogue.close()
-
-    async def _hear(self) -> Heard | None:
-        """Return what the peer says next, None at its end; meanwhile hear the backend as well."""
-        peer, backend, dialogue = self._peer, self._backend, self._dialogue
-        until, waited = self._soon(self._time_outs.command), False
-        with self._waiting():
-            while True:
-                if peer.stopping:
-                    raise Stopping
-                if peer.readable:
-                    if not waited:
-                        # before the read: a cancelled one must lose nothing
-                        await trio.lowlevel.checkpoint()
-                    # just waited for, another turn of the scheduler would be a tenth of a command
-                    data, waited = peer.receive_now(COMMANDS), False
-                    if data:
-                        dialogue.lines.receive(data)
-                        if (heard := dialogue.next_heard()) is not None:
-                            return heard
-                        continue
-                    if data is not None:
-                        return None
-                if backend.readable:
-                    await self._unasked()
-                await peer.stir(until)
-                waited = True
-
-    def _waiting(self) -> AbstractContextManager[None]:
-        """Outside a transaction a peer that lets us wait may be told to come again; mail begun is not cut."""
-        outside = self._dialogue.state in OUTSIDE
-        return self._idle(self._peer.overdue) if outside else nullcontext()
-
-    async def _unasked(self) -> None:
-        """The backend stirred while nothing was asked: a 421 is passed on, all else is its fault."""
-        data = self._backend.receive_now(COMMANDS)
-        if data is None:
-            return
-        if not data:
-            raise BackendUnavailable("closed the connection")
-        self._observer.receive_from_backend(data)
-        reply = self._observer.next_reply()
-        if isinstance(reply, ReceivedReply) and reply.code == 421:
-            await self._part(reply)
-        raise BackendUnavailable("spoke unasked")
-
-    async def _part(self, reply: ReceivedReply) -> NoReturn:
-        self.last_reply = reply.raw
-        self._dialogue.close()
-        await self._voice.say(reply.raw, Stage.PROMPT)
-        raise BackendUnavailable("said 421 unasked")
-
-    async def _reply(self, patience: float) -> ReceivedReply:
-        backend, observer, until, reply = self._backend, self._observer, self._soon(patience), None
-        while reply is None:
-            if backend.readable:
-                await trio.lowlevel.checkpoint()
-            else:  # nothing can be left of the reply before: wait first
-                await backend.stir(until)
-            data = backend.receive_now(COMMANDS)
-            if data:
-                observer.receive_from_backend(data)
-                reply = observer.next_reply()
-            elif data is not None:
-                raise BackendUnavailable("closed the connection instead of replying")
-        if isinstance(reply, ReplyFault):
-            raise BackendUnavailable(f"does not speak SMTP: {reply.why}")
-        self.last_reply = reply.raw
-        return reply
-
-    @staticmethod
-    def _sound(shown: bytes | ReplyFault) -> bytes:
-        if isinstance(shown, ReplyFault):
-            raise BackendUnavailable(f"does not speak SMTP: {shown.why}")
-        return shown
-
-    def _soon(self, seconds: float) -> float:
-        return self._poller.now + seconds

@@ -1,8 +1,8 @@
 """Bytes carried both ways unseen: in blocks, and through a pipe once there are many."""
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,11 +16,6 @@ from tests.support.pair import Pair, wired
 
 MUCH: Final = os.urandom(5 * BLOCK + 3)
 NO_PIPES: Final = [True, False]
-
-
-def patiently(_: Callable[[], None]) -> AbstractContextManager[None]:
-    """Let nobody end a wait."""
-    return nullcontext()
 
 
 @dataclass
@@ -40,7 +35,7 @@ async def between(*, silence: float = 300) -> AsyncIterator[Between]:
         ended = trio.Event()
 
         async def run() -> None:
-            await carry(peer.wire, backend.wire, block=180, silence=silence, idle=patiently)
+            await carry(peer.wire, backend.wire, block=180, silence=silence, sitter=None)
             ended.set()
 
         nursery.start_soon(run)

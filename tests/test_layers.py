@@ -54,6 +54,7 @@ ROWS: Final = {
     "tarpit.recipients": 1.0,
     "tarpit.observe": 1.0,
     "tarpit.tuning": 1.0,
+    "tarpit.ears": 2.0,
     "tarpit.parked": 2.0,
     "tarpit.poller": 2.0,
     "tarpit.sockets": 2.0,

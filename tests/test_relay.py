@@ -10,9 +10,10 @@ import trio
 from trio.testing import MockClock
 
 from tarpit.drip import Wheel
+from tarpit.ears import COMMANDS
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent
 from tarpit.poller import Poller
-from tarpit.relay import COMMANDS, Relay
+from tarpit.relay import Relay
 from tarpit.smtp.commands import Rcpt, parse
 from tarpit.smtp.content import END
 from tarpit.smtp.dialogue import Dialogue, Heard

@@ -14,7 +14,6 @@ Who waits for what is `slots`, which backend is taken `balance`; probing is `hea
 """
 
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from contextlib import AbstractContextManager
 
 import trio
 
@@ -60,10 +59,6 @@ class Loan:
         self._network = network
         self.sitter = Sitter(backend.slots.idlers, network)
         self._returned = False
-
-    def idle(self, end: Callable[[], None]) -> AbstractContextManager[None]:
-        """`with`: the peer is waited for, outside a transaction. *end* is called if others want the slot."""
-        return self.sitter.waiting(end)
 
     async def quit(self) -> None:
         """End in order: the backend is told, and given a second to answer. Nothing, if it is over."""

@@ -286,7 +286,7 @@ async def test_an_idle_session_can_be_told_to_end(autojump_clock: MockClock) -> 
         pool = pool_of(poller, fake, queue=60)
         nursery.start_soon(pool.end_idle)
         loan = await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
-        with loan.idle(lambda: ended.append(trio.current_time())):
+        with loan.sitter.waiting(lambda: ended.append(trio.current_time())):
             await trio.sleep(100)
             assert not ended
             nursery.start_soon(partial(pool.borrow, STRANGER, ours=OURS, purpose=Purpose.JOIN))

@@ -1,0 +1,134 @@
+"""What the two sides of a joined session say: the peer's next command, the backend's reply to the last one.
+
+While nothing is outstanding both are heard, so that a backend that hangs up or says 421 is noticed at once;
+one wait does for both (`Wire.wakes`). What is done with what was heard is `relay`.
+"""
+
+from typing import Final, NoReturn
+
+import trio
+
+from tarpit.backend.idle import Sitter
+from tarpit.errors import BackendUnavailable, Stopping
+from tarpit.pace import Stage
+from tarpit.parked import TimeOuts
+from tarpit.smtp.dialogue import Heard
+from tarpit.smtp.observer import Observer
+from tarpit.smtp.replies import ReceivedReply, ReplyFault
+from tarpit.smtp.states import State
+from tarpit.voice import Voice
+from tarpit.wire import Wire
+
+COMMANDS: Final = 4096  # bytes of a read
+OUTSIDE: Final = frozenset({State.GREETED, State.READY})  # a transaction
+
+
+class Ears:
+    """Those of one joined session. *sitter* is told while the peer is waited for, outside a transaction."""
+
+    __slots__ = (
+        "_backend",
+        "_dialogue",
+        "_observer",
+        "_peer",
+        "_poller",
+        "_sitter",
+        "_time_outs",
+        "_voice",
+        "last_reply",
+    )
+
+    def __init__(
+        self, voice: Voice, backend: Wire, observer: Observer, time_outs: TimeOuts, sitter: Sitter | None
+    ) -> None:
+        self._voice = voice
+        self._peer = voice.wire
+        self._backend = backend
+        backend.wakes = self._peer  # so that one wait is enough while nothing is outstanding
+        self._observer = observer
+        self._dialogue = observer.dialogue
+        self._time_outs = time_outs
+        self._sitter = sitter
+        self._poller = backend.poller
+        self.last_reply = b""
+
+    async def _hear(self) -> Heard | None:
+        """Return what the peer says next, None at its end; meanwhile hear the backend as well.
+
+        Outside a transaction a peer that lets us wait may be told to come again; mail begun is not cut.
+        """
+        peer, backend, dialogue = self._peer, self._backend, self._dialogue
+        until, waited = self._soon(self._time_outs.command), False
+        sitter = self._sitter if dialogue.state in OUTSIDE else None
+        if sitter is not None:
+            sitter.rests(peer.overdue, self._poller.now)
+        try:
+            while True:
+                if peer.stopping:
+                    raise Stopping
+                if peer.readable:
+                    if not waited:
+                        # before the read: a cancelled one must lose nothing
+                        await trio.lowlevel.checkpoint()
+                    # just waited for, another turn of the scheduler would be a tenth of a command
+                    data, waited = peer.receive_now(COMMANDS), False
+                    if data:
+                        dialogue.lines.receive(data)
+                        if (heard := dialogue.next_heard()) is not None:
+                            return heard
+                        continue
+                    if data is not None:
+                        return None
+                if backend.readable:
+                    await self._unasked()
+                await peer.stir(until)
+                waited = True
+        finally:
+            if sitter is not None:
+                sitter.stirs()
+
+    async def _unasked(self) -> None:
+        """The backend stirred while nothing was asked: a 421 is passed on, all else is its fault."""
+        data = self._backend.receive_now(COMMANDS)
+        if data is None:
+            return
+        if not data:
+            raise BackendUnavailable("closed the connection")
+        self._observer.receive_from_backend(data)
+        reply = self._observer.next_reply()
+        if isinstance(reply, ReceivedReply) and reply.code == 421:
+            await self._part(reply)
+        raise BackendUnavailable("spoke unasked")
+
+    async def _part(self, reply: ReceivedReply) -> NoReturn:
+        self.last_reply = reply.raw
+        self._dialogue.close()
+        await self._voice.say(reply.raw, Stage.PROMPT)
+        raise BackendUnavailable("said 421 unasked")
+
+    async def _reply(self, patience: float) -> ReceivedReply:
+        backend, observer, until, reply = self._backend, self._observer, self._soon(patience), None
+        while reply is None:
+            if backend.readable:
+                await trio.lowlevel.checkpoint()
+            else:  # nothing can be left of the reply before: wait first
+                await backend.stir(until)
+            data = backend.receive_now(COMMANDS)
+            if data:
+                observer.receive_from_backend(data)
+                reply = observer.next_reply()
+            elif data is not None:
+                raise BackendUnavailable("closed the connection instead of replying")
+        if isinstance(reply, ReplyFault):
+            raise BackendUnavailable(f"does not speak SMTP: {reply.why}")
+        self.last_reply = reply.raw
+        return reply
+
+    @staticmethod
+    def _sound(shown: bytes | ReplyFault) -> bytes:
+        if isinstance(shown, ReplyFault):
+            raise BackendUnavailable(f"does not speak SMTP: {shown.why}")
+        return shown
+
+    def _soon(self, seconds: float) -> float:
+        return self._poller.now + seconds
