@@ -62,17 +62,29 @@ def in_order(state: State, verb: Verb) -> bool:
     return verb in ANYTIME or verb in ON_ACCEPT[state]
 
 
+def _after(state: State, verb: Verb, *, intermediate: bool) -> State:
+    """Return the state after *verb* was answered with a 2xx, or with a 3xx: only that opens DATA."""
+    if verb is V.QUIT:
+        return S.CLOSED
+    if (verb is V.DATA) != intermediate:
+        return state
+    return ON_ACCEPT[state].get(verb) or OVERHEARD.get(verb, state)
+
+
+# both tables and their exceptions in one look, at each command; the keys are the state and the command
+_ON_2XX: Final = {s: {v: _after(s, v, intermediate=False) for v in Verb} for s in State}
+_ON_3XX: Final = {s: {v: _after(s, v, intermediate=True) for v in Verb} for s in State}
+
+
 def after(state: State, verb: Verb, code: int) -> State:
     """Return the state after *verb* was answered with *code*.
 
     421 ends any dialogue (RFC 5321 section 3.8); a refused command changes nothing; only a 3xx
     opens DATA.
     """
-    if code == 421 or (verb is V.QUIT and code < 400):
-        return S.CLOSED
-    if code >= 400 or (verb is V.DATA) != (code // 100 == 3):
-        return state
-    return ON_ACCEPT[state].get(verb) or OVERHEARD.get(verb, state)
+    if code >= 400:
+        return S.CLOSED if code == 421 else state
+    return (_ON_3XX if code >= 300 else _ON_2XX)[state][verb]
 
 
 def after_content(code: int) -> State:
