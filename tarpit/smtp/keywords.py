@@ -30,6 +30,12 @@ PASSED: Final = frozenset(
         b"LIMITS",  # RFC 9422
     }
 )
+_ALLOWED: Final = {  # by whether PIPELINING and STARTTLS are, too
+    (False, False): PASSED,
+    (True, False): PASSED | {b"PIPELINING"},
+    (False, True): PASSED | {b"STARTTLS"},
+    (True, True): PASSED | {b"PIPELINING", b"STARTTLS"},
+}
 _RECIPIENTS: Final = re.compile(rb"(?<= RCPTMAX=)[0-9]+", re.IGNORECASE)
 _SIZE: Final = re.compile(rb"SIZE(?: +([0-9]{1,20}))? *", re.IGNORECASE)
 
@@ -44,11 +50,12 @@ def offered(ehlo: Reply, *, pipelining: bool = False, starttls: bool = False) ->
     """Return the keyword lines of *ehlo* that may be shown, in their order; none of a refusal."""
     if not ehlo.positive:
         return ()
-    allowed = PASSED | ({b"PIPELINING"} if pipelining else set()) | ({b"STARTTLS"} if starttls else set())
-    return tuple(_kept(line) for line in ehlo.lines[1:] if line.partition(b" ")[0].upper() in allowed)
+    allowed = _ALLOWED[pipelining, starttls]
+    kept = [line for line in ehlo.lines[1:] if line.partition(b" ")[0].upper() in allowed]
+    return tuple([line if line[:1] not in b"Ll" else _limited(line) for line in kept])
 
 
-def _kept(line: bytes) -> bytes:
+def _limited(line: bytes) -> bytes:
     """Return *line* as it is, or LIMITS with no more recipients than we take ourselves."""
     if line[:7].upper() != b"LIMITS ":
         return line
