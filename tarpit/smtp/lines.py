@@ -31,67 +31,77 @@ class LineFault(Enum):
 class Lines:
     """Bytes in, lines out."""
 
-    __slots__ = ("_buffer", "_dead", "_searched", "_skipped")
+    __slots__ = ("_dead", "_searched", "_skipped", "held")
 
     def __init__(self) -> None:
-        self._buffer = EMPTY  # whoever has said nothing shares one
+        self.held = EMPTY  # bytes not yet given out; whoever has none shares one
         self._searched = 0  # no LF before this index
         self._skipped = -1  # bytes skipped of an overlong line; -1 outside one
         self._dead = False
 
     def __len__(self) -> int:
         """Bytes received and not yet given out."""
-        return len(self._buffer)
+        return len(self.held)
 
     def receive(self, data: bytes) -> None:
         """Take what the peer sent; after a fatal fault nothing is kept."""
         if self._dead:
             return
-        if self._buffer is EMPTY:
-            self._buffer = bytearray(data)
+        if self.held is EMPTY:
+            self.held = bytearray(data)
         else:
-            self._buffer += data
+            self.held += data
 
     def take_rest(self) -> bytes:
         """Give out all that is left, as it is: it is content, or ciphertext."""
-        rest, self._buffer = bytes(self._buffer), EMPTY
+        rest, self.held = bytes(self.held), EMPTY
         self._searched = 0
         return rest
 
     def holds_quit(self) -> bool:
         """Whether a QUIT is among the lines not yet given out."""
-        return any(line.strip().upper() == b"QUIT" for line in self._buffer.split(b"\n")[:-1])
+        return any(line.strip().upper() == b"QUIT" for line in self.held.split(b"\n")[:-1])
 
     def peek(self) -> bytes | None:
         """Return the next line, which stays where it is; None when there is no whole and sound one."""
-        end = self._buffer.find(b"\r\n", 0, LIMIT)
-        sound = end >= 0 and self._skipped < 0 and b"\n" not in self._buffer[:end]
-        return bytes(self._buffer[:end]) if sound else None
+        end = self.held.find(b"\r\n", 0, LIMIT)
+        sound = end >= 0 and self._skipped < 0 and b"\n" not in self.held[:end]
+        return bytes(self.held[:end]) if sound else None
+
+    def next_of(self, data: bytes) -> bytes | LineFault | None:
+        """Take *data*, and return what `next_line` does then."""
+        whole = data.find(b"\n", 0, LIMIT) + 1 == len(data) and data.endswith(b"\r\n")
+        if whole and not self.held and self._skipped < 0 and not self._dead and data[0] != _TLS_HELLO[0]:
+            # one line, all of it here: nearly always, and a third of the work
+            return data[:-2]
+        self.receive(data)
+        return self.next_line()
 
     def next_line(self) -> bytes | LineFault | None:
         """Return the next line without its CRLF, or a fault, or None when more is needed."""
-        if self._dead:
+        held = self.held
+        if not held:
             return None
         if self._skipped >= 0:
             return self._skip()
-        if self._buffer.startswith(_TLS_HELLO):
+        if held.startswith(_TLS_HELLO):
             return self._die(LineFault.TLS)
-        end = self._buffer.find(b"\n", self._searched, LIMIT)
+        end = held.find(b"\n", self._searched, LIMIT)
         if end < 0:
-            self._searched = min(len(self._buffer), LIMIT)
-            if len(self._buffer) < LIMIT:
+            self._searched = min(len(held), LIMIT)
+            if len(held) < LIMIT:
                 return None
             self._skipped = 0
             return LineFault.TOO_LONG
-        if end == 0 or self._buffer[end - 1] != 0x0D:
+        if end == 0 or held[end - 1] != 0x0D:
             return self._die(LineFault.BARE_LF)
-        line = bytes(self._buffer[: end - 1])
+        line = bytes(held[: end - 1])
         self._drop(end + 1)
         return line
 
     def _skip(self) -> bytes | LineFault | None:
-        end = self._buffer.find(b"\n")
-        length = end if end >= 0 else len(self._buffer)
+        end = self.held.find(b"\n")
+        length = end if end >= 0 else len(self.held)
         if self._skipped + length > FLOOD:
             return self._die(LineFault.FLOOD)
         if end < 0:
@@ -99,17 +109,20 @@ class Lines:
             self._skipped += max(length - 1, 0)
             self._drop(max(length - 1, 0))
             return None
-        if end == 0 or self._buffer[end - 1] != 0x0D:
+        if end == 0 or self.held[end - 1] != 0x0D:
             return self._die(LineFault.BARE_LF)
         self._skipped = -1
         self._drop(end + 1)
         return self.next_line()
 
     def _drop(self, count: int) -> None:
-        del self._buffer[:count]
+        if count == len(self.held):
+            self.held = EMPTY
+        else:
+            del self.held[:count]
         self._searched = 0
 
     def _die(self, fault: LineFault) -> LineFault:
         self._dead = True
-        self._buffer = EMPTY
+        self.held = EMPTY
         return fault

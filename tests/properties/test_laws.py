@@ -54,6 +54,30 @@ def lines_in(pieces: Iterable[bytes]) -> list[bytes | LineFault]:
     return found
 
 
+def heard_in(pieces: Iterable[bytes]) -> list[bytes | LineFault]:
+    """Return all lines and faults, each piece taken and looked at in one go."""
+    lines, found = Lines(), list[bytes | LineFault]()
+    for piece in pieces:
+        line = lines.next_of(piece)
+        while line is not None:
+            found.append(line)
+            line = lines.next_line()
+    return found
+
+
+def answers_in(pieces: Iterable[bytes]) -> list[ReceivedReply | ReplyFault]:
+    """Return all replies, up to and with the first fault, each piece taken and looked at in one go."""
+    reader, found = ReplyReader(), list[ReceivedReply | ReplyFault]()
+    for piece in pieces:
+        reply = reader.next_of(piece)
+        while reply is not None:
+            found.append(reply)
+            if isinstance(reply, ReplyFault):
+                return found
+            reply = reader.next_reply()
+    return found
+
+
 def replies_in(pieces: Iterable[bytes]) -> list[ReceivedReply | ReplyFault]:
     """Return all replies, up to and with the first fault."""
     reader, found = ReplyReader(), list[ReceivedReply | ReplyFault]()
@@ -88,6 +112,7 @@ def test_lines_do_not_depend_on_cuts(pieces: list[bytes]) -> None:
     """Lines and faults are the same byte by byte, in any pieces, and at once."""
     data = b"".join(pieces)
     assert lines_in(singly(data)) == lines_in(pieces) == lines_in([data])
+    assert heard_in(singly(data)) == heard_in(pieces) == heard_in([data]) == lines_in([data])
 
 
 @given(cut(CONTENT))
@@ -104,6 +129,14 @@ def test_replies_do_not_depend_on_cuts(pieces: list[bytes]) -> None:
     """Replies and the fault are the same byte by byte, in any pieces, and at once."""
     data = b"".join(pieces)
     assert replies_in(singly(data)) == replies_in(pieces) == replies_in([data])
+    assert answers_in(singly(data)) == answers_in(pieces) == answers_in([data]) == replies_in([data])
+
+
+@given(REPLIES)
+def test_a_whole_reply_is_what_its_lines_are(data: bytes) -> None:
+    """What is read as a whole is what is read line by line, as it is where more has begun to come."""
+    data += b"\r\n"
+    assert replies_in([data]) == replies_in([data + b"2"])
 
 
 @given(COMMANDS)
