@@ -41,6 +41,11 @@ _PAIR: Final = re.compile(r"\\(.)")
 _ADDRESSES: Final = re.compile(rf"[{_ATEXT}][@{_ATEXT}]*+")
 _LABEL: Final = re.compile(rf"[A-Za-z0-9_{_OVER}-]+")
 _Parsed: TypeAlias = tuple["Mailbox", tuple[str, ...]]
+# What is between the brackets of nearly all paths, as octets, in two groups: atoms, and a host name that is
+# short enough to be one label. Both parsers below read it as it stands, so `commands` can do without them.
+_USUAL_LOCAL: Final = rb"([A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,190}+)"
+_USUAL_HOST: Final = rb"(?=[^>]{1,63}+>)([A-Za-z0-9_]++(?:(?:\.|-++)[A-Za-z0-9_]++)*+)"
+USUAL: Final = _USUAL_LOCAL + rb"@" + _USUAL_HOST
 _PATH: Final = re.compile(rb'<(?:[^<>"]|"(?:[^"\\]|\\.)*+")*+>', re.DOTALL)
 
 

@@ -1,7 +1,7 @@
 """Command lines: which are known and well formed, and what is wrong with the others."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tarpit.smtp.addresses import ForwardPath, Mailbox, ReversePath
@@ -15,6 +15,7 @@ from tarpit.smtp.commands import (
     SyntaxFault,
     Verb,
     parse,
+    parse_any,
 )
 
 F = SyntaxFault
@@ -350,3 +351,83 @@ def test_case_of_the_verb_is_nothing(verb: Verb, rest: str) -> None:
     small = verb.value.lower() + b" " + rest.encode()
     assert type(parse(line)) is type(parse(small))
     assert parse(line).verb is parse(small).verb
+
+
+STARTS = [
+    "MAIL FROM:<",
+    "RCPT TO:<",
+    "MAIL From:<",
+    "RCPT to:<",
+    "MAIL FROM: <",
+    "Mail FROM:<",
+    "EHLO ",
+    "HELO ",
+    "",
+]
+PIECES = [
+    "a",
+    "b.c",
+    "..",
+    "-",
+    "--",
+    ".",
+    "@",
+    "_",
+    "!",
+    "%",
+    ">",
+    "<",
+    '"',
+    ":",
+    "[192.0.2.1]",
+    "postmaster",
+    " ",
+]
+PIECES += [
+    "x" * 60,
+    "y" * 63,
+    "y" * 64,
+    "z" * 190,
+    "ü",
+    "=",
+    "SIZE=1",
+    "size=01",
+    " BODY=8bitmime",
+    " NOTIFY=",
+    "\t",
+]
+NEARLY = st.tuples(st.sampled_from(STARTS), st.lists(st.sampled_from(PIECES), max_size=8).map("".join)).map(
+    "".join
+)
+USUAL = st.from_regex(
+    r"(MAIL (FROM|From|from)|RCPT (TO|To)):<[a-z.+=-]{1,3}@([a-z0-9_]{1,3}[.-]){0,3}[a-z]?-?>"
+    r"( [A-Z]{1,2}(=[a-z0-9])?){0,2} ?",
+    fullmatch=True,
+)
+
+
+@given(NEARLY | USUAL | st.sampled_from(["DATA", "RSET", "QUIT", "STARTTLS", "QUIT ", "Data"]))
+@settings(max_examples=2000)
+def test_what_is_usual_is_read_by_the_same_rules(text: str) -> None:
+    """The short way of `parse` comes to what the rules come to, whatever is said."""
+    line = text.encode()
+    assert parse(line) == parse_any(line)
+
+
+@pytest.mark.parametrize("length", range(180, 270))
+@pytest.mark.parametrize(
+    "host", ["x.example", "h" * 63, "h" * 64, f"{'h' * 31}.{'i' * 31}", f"{'h' * 31}.{'i' * 32}"]
+)
+def test_long_paths_are_read_by_the_same_rules(length: int, host: str) -> None:
+    """Nor does the short way take what is too long for the rules."""
+    for start in (b"MAIL FROM:<", b"RCPT TO:<"):
+        for end in (b">", b"> A=" + b"x" * 1698, b"> A=" + b"x" * 1699, b"> A=" + b"x" * 2028):
+            line = start + b"l" * (length - len(host)) + b"@" + host.encode() + end
+            assert parse(line) == parse_any(line)
+
+
+@pytest.mark.parametrize("length", [1, 254, 255, 256, 505, 506])
+def test_long_names_are_read_by_the_same_rules(length: int) -> None:
+    """The same holds for a HELO name."""
+    line = b"EHLO " + b"n" * length
+    assert parse(line) == parse_any(line)
