@@ -7,15 +7,17 @@ is joined to the backend in mid-session, the observer takes over the server's di
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from tarpit.smtp.commands import Command, Hello, Mail, Malformed, Rcpt, SyntaxFault, Verb, parse
-from tarpit.smtp.limits import USUAL, Limits, Tally
+from tarpit.smtp.limits import FEWEST, FRESH, UNCOUNTED, USUAL, Limits, Tally
 from tarpit.smtp.lines import LineFault, Lines
 from tarpit.smtp.offences import NONE, Offences
 from tarpit.smtp.replies import Reply
 from tarpit.smtp.states import State, after, after_content
 
 Heard = Command | LineFault
+_FAULTS: Final = (LineFault, Malformed)
 
 
 class Dialogue:
@@ -23,7 +25,6 @@ class Dialogue:
 
     __slots__ = (
         "_limits",
-        "_tally",
         "accepted",
         "hello",
         "keywords",
@@ -38,12 +39,13 @@ class Dialogue:
         "secure",
         "standing",
         "state",
+        "tally",
         "transactions",
     )
 
     def __init__(self, limits: Callable[[], Limits] = Limits) -> None:
         self._limits = limits  # asked anew each time: they are strained while we are nearly full
-        self._tally: Tally | None = None  # made at the first command: most who are held say none
+        self.tally = FRESH  # of what leads to no message; an own one when something counts: many say nothing
         self.lines = Lines()
         self.state = State.GREETED
         self.secure = False  # whether it goes on inside TLS that ends with us
@@ -61,13 +63,6 @@ class Dialogue:
         self.offences = NONE  # what the peer has done wrong
 
     @property
-    def tally(self) -> Tally:
-        """The account of what leads to no message."""
-        if self._tally is None:
-            self._tally = Tally()
-        return self._tally
-
-    @property
     def closed(self) -> bool:
         """Whether nothing more is to be said."""
         return self.state is State.CLOSED
@@ -79,10 +74,16 @@ class Dialogue:
 
     def next_heard(self) -> Heard | None:
         """Return the next command or fault in order, or None when more bytes are needed."""
-        line = self.lines.next_line()
+        return self._heard(self.lines.next_line())
+
+    def heard_in(self, data: bytes) -> Heard | None:
+        """Take what the peer sent, and return what `next_heard` does then: two calls less for one line."""
+        return self._heard(self.lines.next_of(data))
+
+    def _heard(self, line: bytes | LineFault | None) -> Heard | None:
         if line is None:
             return None
-        if len(self.lines) and not self.offences.early and b"PIPELINING" not in self.keywords:
+        if self.lines.held and not self.offences.early and b"PIPELINING" not in self.keywords:
             self._offence().early = True
         return parse(line) if isinstance(line, bytes) else line
 
@@ -93,6 +94,8 @@ class Dialogue:
 
     def excess(self, heard: Heard) -> Reply | None:
         """Return our 421 or 452 where *heard* is one too many of its kind; None where it may be served."""
+        if self.tally.spotless and self.standing < FEWEST:
+            return None
         return self.tally.judge(heard, self._limits_now(), standing=self.standing)
 
     @property
@@ -109,10 +112,9 @@ class Dialogue:
 
         Then not one byte of it may be read as a command.
         """
-        refused = (
-            not isinstance(heard, LineFault) and heard.verb is Verb.DATA and self.state is not State.DATA
-        )
-        if stuffed := refused and len(self.lines) > 0:
+        if not self.lines.held or self.state is State.DATA:
+            return False
+        if stuffed := not isinstance(heard, LineFault) and heard.verb is Verb.DATA:
             self.close()
         return stuffed
 
@@ -122,25 +124,31 @@ class Dialogue:
 
     def settle(self, heard: Heard, code: int) -> None:
         """Take note that *heard* was answered with *code*."""
-        self.tally.count(heard, code)
-        if isinstance(heard, LineFault | Malformed):
+        if isinstance(heard, _FAULTS):
+            self._account().count(heard, code)
             self._settle_fault(heard, code)
             return
-        if heard.verb is Verb.BDAT:
+        verb = heard.verb
+        if code >= 400 or verb not in UNCOUNTED:
+            self._account().count(heard, code)
+        if verb is Verb.BDAT:
             self.close()  # what follows is raw content, not commands
             return
-        self.state = after(self.state, heard.verb, code)
-        self.parted = heard.verb is Verb.QUIT and self.state is State.CLOSED
-        if self.state is State.READY:
+        self.state = state = after(self.state, verb, code)
+        self.parted = verb is Verb.QUIT and state is State.CLOSED
+        if state is State.READY:
             self.standing = 0  # no transaction is open
-        if code == 503 and not self._follows_refusal(heard):
-            self._offence().out_of_turn += 1
-        if code < 400:
-            self._settle_accepted(heard)
+        if code >= 400:
+            self._settle_refused(heard, code)
         elif isinstance(heard, Rcpt):
-            self.refused += 1
-            if code >= 500:
-                self._offence().denied += 1
+            self.accepted += 1
+            self.standing += 1
+        elif isinstance(heard, Mail):
+            self.mail = heard
+            self.transactions += 1
+            self.standing = 0
+        elif isinstance(heard, Hello):
+            self.hello = heard
 
     def restart(self) -> None:
         """Begin anew inside TLS: no name and no envelope from before counts (RFC 3207 section 4.2).
@@ -149,11 +157,11 @@ class Dialogue:
         """
         self.state, self.secure = State.GREETED, True
         self.hello, self.mail, self.keywords, self.standing = None, None, (), 0
-        self.tally.greeted = False
+        self._account().greeted = False
 
     def settle_content(self, code: int) -> None:
         """Take note that the end of data was answered with *code*."""
-        self.tally.count_content(code)
+        self._account().count_content(code)
         self.state = after_content(code)
         self.standing = 0
         self.messages += code // 100 == 2
@@ -164,19 +172,13 @@ class Dialogue:
         """Whether a command out of order may have been sent before a refusal put it there (RFC 2920)."""
         return heard.verb in {Verb.RCPT, Verb.DATA} and b"PIPELINING" in self.keywords
 
-    def _settle_accepted(self, heard: Command) -> None:
-        match heard:
-            case Hello():
-                self.hello = heard
-            case Mail():
-                self.mail = heard
-                self.transactions += 1
-                self.standing = 0
-            case Rcpt():
-                self.accepted += 1
-                self.standing += 1
-            case _:
-                pass
+    def _settle_refused(self, heard: Command, code: int) -> None:
+        if code == 503 and not self._follows_refusal(heard):
+            self._offence().out_of_turn += 1
+        if isinstance(heard, Rcpt):
+            self.refused += 1
+            if code >= 500:
+                self._offence().denied += 1
 
     def _settle_fault(self, heard: LineFault | Malformed, code: int) -> None:
         offences = self._offence()
@@ -190,6 +192,12 @@ class Dialogue:
             closed = heard.verb is Verb.BDAT or (self.proxied and _names_a_peer(heard.line))
         if closed or code in {421, 521}:
             self.close()
+
+    def _account(self) -> Tally:
+        """Return where to count."""
+        if self.tally is FRESH:
+            self.tally = Tally()
+        return self.tally
 
     def _offence(self) -> Offences:
         """Count one, and return where to note which."""

@@ -32,6 +32,8 @@ TOO_MANY_RECIPIENTS: Final = Reply.of(452, "4.5.3 Too many recipients")
 
 HELLO: Final = frozenset({Verb.HELO, Verb.EHLO})
 ALWAYS_JUNK: Final = frozenset({Verb.NOOP, Verb.RSET, Verb.VRFY, Verb.EXPN, Verb.HELP})
+UNCOUNTED: Final = frozenset({Verb.MAIL, Verb.DATA, Verb.QUIT})  # once accepted
+FEWEST: Final = 100  # recipients of a transaction that every limit has room for
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Limits:
     recipients: int = 1000
 
     def __post_init__(self) -> None:
-        assert self.recipients >= 100, "RFC 5321 section 4.5.3.1.8"
+        assert self.recipients >= FEWEST, "RFC 5321 section 4.5.3.1.8"
+        assert min(self.errors, self.junk, self.refused) >= 1, "who has done nothing has not done too much"
 
 
 USUAL: Final = Limits()
@@ -58,7 +61,7 @@ STRAINED: Final = Limits(errors=1, junk=1, refused=10)
 class Tally:
     """The account of one session. A few integers, however much is said."""
 
-    __slots__ = ("accepted", "deferred", "errors", "greeted", "junk", "refused")
+    __slots__ = ("accepted", "deferred", "errors", "greeted", "junk", "refused", "spotless")
 
     def __init__(self) -> None:
         self.greeted = False
@@ -81,12 +84,15 @@ class Tally:
         verb = Verb.UNKNOWN if isinstance(heard, LineFault) else heard.verb
         if code >= 500 and isinstance(heard, Rcpt):
             self.refused += 1
+            self.spotless = False
         elif code >= 400:
             self._count_failure(code)
         elif verb is Verb.RCPT:
             self.accepted += 1
         else:
-            self.junk += self._is_junk(verb)
+            if self._is_junk(verb):
+                self.junk += 1
+                self.spotless = False
             self.greeted = self.greeted or verb in HELLO
 
     def count_content(self, code: int) -> None:
@@ -98,10 +104,12 @@ class Tally:
 
     def _wipe(self) -> None:
         self.errors = self.junk = self.refused = self.deferred = self.accepted = 0
+        self.spotless = True  # whether nothing but what was accepted is counted, which is below every limit
 
     def _count_failure(self, code: int) -> None:
         self.errors += code >= 500
         self.deferred += code < 500
+        self.spotless = False
 
     def _is_junk(self, verb: Verb) -> bool:
         return verb in ALWAYS_JUNK or (self.greeted and verb in HELLO)
@@ -111,3 +119,6 @@ class Tally:
         # sent them all at once, and the thousand that stand shall arrive
         harvest = self.refused >= limits.refused and self.refused > self.accepted
         return self.errors >= limits.errors or harvest or self.deferred >= limits.recipients
+
+
+FRESH: Final = Tally()  # never written to

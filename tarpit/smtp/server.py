@@ -77,7 +77,7 @@ def refusal_in(dialogue: Dialogue, heard: Heard) -> Reply | None:
 
 def _unannounced(dialogue: Dialogue, heard: Heard) -> Reply | None:
     """Return our answer to an address beyond ASCII that MAIL did not announce, or could not (RFC 6531)."""
-    if not isinstance(heard, Mail | Rcpt) or heard.path.is_ascii:
+    if not isinstance(heard, (Mail, Rcpt)) or heard.line.isascii() or heard.path.is_ascii:
         return None
     mail = heard if isinstance(heard, Mail) else dialogue.mail
     announced = mail is not None and mail.smtputf8 and b"SMTPUTF8" in dialogue.keywords

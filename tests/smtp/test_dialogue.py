@@ -138,6 +138,28 @@ def test_next_heard() -> None:
     assert dialogue.next_heard() is None
 
 
+def test_heard_in() -> None:
+    """A line is heard as it comes, and what came with it after that; several at once are an offence."""
+    dialogue = Dialogue()
+    assert dialogue.heard_in(b"NO") is None
+    assert dialogue.heard_in(b"OP\r\n") == parse(b"NOOP")
+    assert dialogue.heard_in(b"NOOP\r\n") == parse(b"NOOP")
+    assert dialogue.offences.count == 0
+    assert dialogue.heard_in(b"NOOP\r\na\n") == parse(b"NOOP")
+    assert dialogue.offences.early
+    assert dialogue.next_heard() is LineFault.BARE_LF
+    assert dialogue.heard_in(b"NOOP\r\n") is None
+
+
+def test_accounts_are_not_shared() -> None:
+    """Who has done nothing that counts has the account of all who have not; the others have their own."""
+    one, other = Dialogue(), Dialogue()
+    assert one.tally is other.tally
+    one.settle(parse(b"NOOP"), 250)
+    one.restart()
+    assert (one.tally.junk, other.tally.junk) == (1, 0)
+
+
 def test_close() -> None:
     """A dialogue that was closed is closed."""
     dialogue = after(HELLO)

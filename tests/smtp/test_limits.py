@@ -130,6 +130,13 @@ def test_at_least_a_hundred_recipients() -> None:
     assert min(USUAL.recipients, STRAINED.recipients) >= 100
 
 
+@pytest.mark.parametrize("what", ["errors", "junk", "refused"])
+def test_no_limit_is_reached_by_nothing(what: str) -> None:
+    """Nor can any be written that who has done nothing is beyond."""
+    with pytest.raises(AssertionError):
+        Limits(**{what: 0})
+
+
 @pytest.mark.parametrize("limits", [USUAL, STRAINED])
 def test_the_recipient_after_the_last(limits: Limits) -> None:
     """The 1,001st hears 452 4.5.3, another 999 too; those before stand and are served (CMD-26)."""
@@ -206,4 +213,5 @@ def test_no_account_is_overdrawn(exchanges: list[Exchange]) -> None:
             break
         tally.count(heard, code)
         assert max(tally.errors, tally.junk) <= 3
+        assert tally.spotless is not any((tally.errors, tally.junk, tally.refused, tally.deferred))
         assert tally.refused <= max(3, tally.accepted + 1)

@@ -1,9 +1,12 @@
 """The observer: bytes go on as they came, replies match commands one to one, and facts are kept."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tarpit.smtp.commands import parse
 from tarpit.smtp.dialogue import Dialogue
+from tarpit.smtp.limits import USUAL, Limits
 from tarpit.smtp.lines import LineFault
 from tarpit.smtp.observer import Observer
 from tarpit.smtp.replies import ReceivedReply, Reply, ReplyFault
@@ -248,3 +251,49 @@ def test_a_backend_that_takes_one_ehlo(first: bytes, again: bytes, reply: bytes,
     assert b"STARTTLS" not in heard
     assert (ears.dialogue.hello is not None) is (shown == 250)
     assert isinstance(exchange(ears, again, reply), bytes)  # a third one is the backend's affair
+
+
+SAID = st.sampled_from(
+    [
+        b"EHLO a", b"HELO a", b"MAIL FROM:<a@b>", "MAIL FROM:<ü@b>".encode(),
+        "MAIL FROM:<ü@b> SMTPUTF8".encode(),
+        b"RCPT TO:<a@b>", "RCPT TO:<ü@b>".encode(), b"DATA", b"RSET", b"QUIT", b"NOOP", b"VRFY", b"AUTH",
+        b"BDAT 1", b"STARTTLS", b"", b" DATA", b"MAIL FROM:<", b"RCPT TO:<a@b> SIZE=1", b"DATA x",
+    ]
+)  # fmt: skip
+CODES = st.sampled_from([250, 250, 250, 354, 450, 500, 503, 550])
+
+
+@given(st.lists(st.tuples(SAID, CODES), max_size=12), st.integers(90, 110), st.booleans(), st.booleans())
+@settings(max_examples=500, deadline=None)
+def test_what_goes_on_without_a_look_would_go_on(
+    said: list[tuple[bytes, int]], recipients: int, secure: bool, starttls: bool
+) -> None:
+    """Nothing is passed on the short way that would be refused if all were looked at."""
+    limits = Limits(errors=2, junk=2, refused=2, recipients=100)
+    dialogue = Dialogue(lambda: limits)
+    watching = Observer(dialogue, starttls=starttls, terminates=not starttls)
+    if secure:
+        dialogue.restart()
+    for line, code in said:
+        heard = parse(line)
+        assert watching.refusal(heard) == watching._objection(heard)
+        whole = dialogue.tally.judge(
+            heard, USUAL if dialogue.standing else limits, standing=dialogue.standing
+        )
+        assert dialogue.excess(heard) == whole
+        dialogue.settle(heard, code)
+        if dialogue.standing:
+            dialogue.standing = recipients
+
+
+def test_a_reply_in_one_go() -> None:
+    """What the backend sends is read as it comes, whole or not, and what comes behind it is looked at."""
+    watching = observer()
+    assert watching.reply_in(b"250-a\r\n25") is None
+    reply = watching.reply_in(b"0 b\r\n")
+    assert reply == ReceivedReply(250, (b"a", b"b"), b"250-a\r\n250 b\r\n")
+    assert watching.reply_in(b"250-a\r\n250 b\r\n") == reply
+    assert watching.reply_in(b"250 a\r\n421 b\r\n") == ReceivedReply(250, (b"a",), b"250 a\r\n")
+    assert watching.parting == ReceivedReply(421, (b"b",), b"421 b\r\n")
+    assert isinstance(watching.reply_in(b"250 a\r\n250 b\r\n"), ReplyFault)
