@@ -118,6 +118,15 @@ def test_aged() -> None:
     after = verdict(before).aged(25).findings[0]
     assert (after.age, after.life) == (35, 275)
     assert replace(after, age=10, life=300) == before
+    assert before.aged(25) == after
+    assert verdict(before).aged(25) == verdict(after)
+    assert verdict(before, PREGREET).aged(25).score == verdict(before, PREGREET).score
+
+
+def test_the_score_follows_from_the_findings() -> None:
+    """A verdict that is made from another one has a score of its own."""
+    before = verdict(LISTED, SPF)
+    assert (replace(before, findings=(SPF,)).score, replace(before, hold_at=5).score) == (3, 4)
 
 
 def test_with_findings_replaces() -> None:
