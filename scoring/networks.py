@@ -63,8 +63,11 @@ class Networks:
 
     def find(self, address: Address) -> Network | None:
         """Return the smallest network that holds *address*."""
+        tables = self._tables[4 if isinstance(address, IPv4Address) else 6]
+        if not tables:
+            return None
         number = int(address)
-        for shift, values in self._tables[address.version]:
+        for shift, values in tables:
             if number >> shift in values:
                 return ip_network((address, address.max_prefixlen - shift), strict=False)
         return None

@@ -12,10 +12,12 @@ the time.
 Time is handed in. What a rate weighs is `signals.rate`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 AHEAD: Final = 2.0  # bursts
+SLACK: Final = 1e-9  # seconds, so that a burst of exactly the rate fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +57,35 @@ class Rate:
 class Meters:
     """One meter a key, at most *size* of them."""
 
-    __slots__ = ("_interval", "_marks", "_patience", "_size")
+    __slots__ = ("_interval", "_size", "marks", "patience")
 
     def __init__(self, rate: Rate, size: int) -> None:
-        self._interval, self._patience = rate.interval, rate.patience
-        self._marks: dict[bytes, float] = {}
+        self._interval, self.patience = rate.interval, rate.patience  # seconds
+        self.marks: dict[bytes, float] = {}
         self._size = size
 
     def __len__(self) -> int:
-        return len(self._marks)
+        return len(self.marks)
 
     def count(self, key: bytes, now: float) -> bool:
         """Count one event of *key* at *now* (seconds, any clock); return whether it is too fast."""
-        mark = max(self._marks.pop(key, now), now) + self._interval
-        self._marks[key] = min(mark, now + AHEAD * self._patience)
-        if len(self._marks) > self._size:
-            del self._marks[next(iter(self._marks))]
-        return self._ahead(mark, now)
+        marks = self.marks
+        mark = max(marks.pop(key, now), now) + self._interval
+        marks[key] = min(mark, now + AHEAD * self.patience)
+        if len(marks) > self._size:
+            del marks[next(iter(marks))]
+        return mark - now > self.patience + SLACK
 
     def over(self, key: bytes, now: float) -> bool:
         """Whether *key* is too fast at *now*."""
-        mark = self._marks.get(key)
-        return mark is not None and self._ahead(mark, now)
+        mark = self.marks.get(key)
+        return mark is not None and mark - now > self.patience + SLACK
 
-    def _ahead(self, mark: float, now: float) -> bool:
-        return mark - now > self._patience + 1e-9  # so that a burst of exactly the rate fits
+
+def any_over(meters: Iterable[Meters], key: bytes, now: float) -> bool:
+    """Whether *key* is too fast at *now* in any of *meters*. Nearly always it is not: no call for each."""
+    for meter in meters:
+        mark = meter.marks.get(key)
+        if mark is not None and mark - now > meter.patience + SLACK:
+            return True
+    return False

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final
 
 from scoring.config import Config
-from scoring.rates import Meters, Rate
+from scoring.rates import Meters, Rate, any_over
 from scoring.verdict import Address, Basis, Finding, Result
 
 RECIPIENTS: Final = 10.0  # a connection: RFC 5321 has no number; mailing lists come with more, and in bursts
@@ -31,33 +31,36 @@ class Event(Enum):
 class Rates:
     """The meters of one configuration: bounded, and none where no rate is set."""
 
-    __slots__ = ("_config", "_network", "_peer")
+    __slots__ = ("_config", "_made", "_network", "_peer")
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._made: dict[tuple[str, str], tuple[Finding, ...]] = {}  # by what is too fast: at most 64
         self._peer = _meters(config.rate_peer, config.cache_size)
         self._network = _meters(config.rate_network, config.cache_size)
 
     def count(self, event: Event, address: Address, now: float) -> None:
         """Count one *event* of *address* and of its network at *now*, in seconds of any clock."""
+        packed = address.packed
         if self._peer:
-            self._peer[event].count(address.packed, now)
+            self._peer[event].count(packed, now)
         if self._network:
-            self._network[event].count(network_of(address), now)
+            self._network[event].count(_network_of(packed), now)
 
     def findings(self, address: Address, now: float) -> tuple[Finding, ...]:
         """Return a finding for the peer and one for its network, where anything comes too fast."""
-        if not (self._peer or self._network):
-            return ()
-        peer = _too_fast(self._peer, address.packed, now)
-        network = _too_fast(self._network, network_of(address), now)
-        if not (peer or network):
+        peer = address.packed
+        network = _network_of(peer)
+        if not (any_over(self._peer.values(), peer, now) or any_over(self._network.values(), network, now)):
             return ()  # nearly always
-        found = (
-            ("peer", peer, self._config.rate_peer),
-            ("network", network, self._config.rate_network),
-        )
-        return tuple(self._finding(scope, events, rate) for scope, events, rate in found if events)
+        fast = _too_fast(self._peer, peer, now), _too_fast(self._network, network, now)
+        if (made := self._made.get(fast)) is None:
+            found = zip(
+                ("peer", "network"), fast, (self._config.rate_peer, self._config.rate_network), strict=True
+            )
+            made = tuple(self._finding(scope, events, rate) for scope, events, rate in found if events)
+            self._made[fast] = made
+        return made
 
     def _finding(self, scope: str, events: str, rate: Rate | None) -> Finding:
         why = f"more {events} than the rate of its {scope}, {rate}"
@@ -68,7 +71,11 @@ class Rates:
 
 def network_of(address: Address) -> bytes:
     """Return the /24 or the /64 of *address*: what one customer may have, and what changes hands as one."""
-    return address.packed[: 3 if address.version == 4 else 8]
+    return _network_of(address.packed)
+
+
+def _network_of(packed: bytes) -> bytes:
+    return packed[: 3 if len(packed) == 4 else 8]
 
 
 def _meters(rate: Rate | None, size: int) -> dict[Event, Meters]:
@@ -77,5 +84,4 @@ def _meters(rate: Rate | None, size: int) -> dict[Event, Meters]:
 
 def _too_fast(meters: dict[Event, Meters], key: bytes, now: float) -> str:
     """Return the names of what comes too fast."""
-    over = [event for event, meter in meters.items() if meter.over(key, now)]
-    return " and ".join(event.value[0] for event in over) if over else ""
+    return " and ".join(event.value[0] for event, meter in meters.items() if meter.over(key, now))

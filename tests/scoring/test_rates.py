@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.rates import Meters, Rate
+from scoring.rates import Meters, Rate, any_over
 
 KEY = b"\xc0\x00\x02\x01"
 
@@ -83,3 +83,14 @@ def test_no_rate(count: float, seconds: float, burst: float | None) -> None:
     """What lets nothing through, or everything, is no rate."""
     with pytest.raises(ValueError, match="is not a rate"):
         Rate(count, seconds, burst)
+
+
+@given(st.lists(st.floats(0, 10), max_size=30).map(sorted), st.floats(0, 20))
+def test_any_of_several(times: list[float], now: float) -> None:
+    """Asked together, meters say what they say one by one."""
+    meters = [Meters(rate, 10) for rate in (Rate(3, 1), Rate(10, 5), Rate(100, 1))]
+    for time in times:
+        for meter in meters:
+            meter.count(KEY, time)
+    assert any_over(meters, KEY, now) is any(meter.over(KEY, now) for meter in meters)
+    assert not any_over(meters, b"another", now)
