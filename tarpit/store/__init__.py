@@ -16,7 +16,7 @@ Async, because a fleet's store is a network away; it costs 250 ms at most and th
 `knows` is asked at accept, of memory alone. Not here: the stores themselves (`store.memory`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
 
@@ -77,13 +77,16 @@ class History:
 
     def after(self, deed: Deed, now: float) -> "History":
         """Return the history with *deed* done at *now*."""
-        before = self.faded(now)
+        left = 0.5 ** ((now - self.at) / HALF_LIFE)
+        good, bad = self.good * left, self.bad * left
+        offences, occasions, last = self.offences * left, self.occasions * left, self.last
         if deed is not Deed.ACCEPTED:
-            offence = deed is not Deed.REFUSED
-            return replace(before, bad=before.bad + deed.weight, offences=before.offences + offence)
-        if now - before.last < OCCASION:
-            return replace(before, good=before.good + 1)
-        return replace(before, good=before.good + 1, occasions=before.occasions + 1, last=now)
+            bad, offences = bad + deed.weight, offences + (deed is not Deed.REFUSED)
+        else:
+            good += 1
+            if now - last >= OCCASION:
+                occasions, last = occasions + 1, now
+        return History(good, bad, offences, occasions, last, now)
 
 
 NO_HISTORY: Final = History()
@@ -97,21 +100,19 @@ class Remembered:
     age: float = 0.0  # of the verdict, seconds
     peer: History = NO_HISTORY
     domain: History = NO_HISTORY
+    good_before: int = field(init=False)  # how many messages speak for a peer that is known as good, or 0
+    bad_before: int = field(init=False)  # how many offences are remembered of the peer
+
+    def __post_init__(self) -> None:
+        peer, domain = self.peer, self.domain
+        good = max(round(peer.good), round(domain.good), 1) if self.known_good else 0
+        object.__setattr__(self, "good_before", good)  # read with each weighing
+        object.__setattr__(self, "bad_before", round(peer.offences))
 
     @property
     def known_good(self) -> bool:
         """Whether the peer is good, or its domain is and nothing speaks against the peer itself."""
         return self.peer.known_good or (self.domain.known_good and self.peer.blameless)
-
-    @property
-    def good_before(self) -> int:
-        """How many messages speak for a peer that is known as good; 0 for all others."""
-        return max(round(self.peer.good), round(self.domain.good), 1) if self.known_good else 0
-
-    @property
-    def bad_before(self) -> int:
-        """How many offences are remembered of the peer."""
-        return round(self.peer.offences)
 
 
 NOTHING: Final = Remembered()
@@ -125,6 +126,9 @@ class Store(Protocol):
 
     def recall_now(self, address: Address, domain: str | None = None) -> Remembered | None:
         """Return what `recall` would, or None where that has to be waited for. Never waits."""
+
+    def recall_domain_now(self, domain: str) -> History | None:
+        """Return the history of *domain*, or None where that has to be waited for. Never waits."""
 
     async def remember(self, address: Address, verdict: Verdict) -> None:
         """Keep a verdict for its lifetime."""

@@ -25,38 +25,36 @@ Clock = Callable[[], float]
 class Histories:
     """Histories by key, those that are known as good apart."""
 
-    __slots__ = ("_clock", "_known", "_others", "_size")
+    __slots__ = ("_known", "_others", "_size")
 
-    def __init__(self, size: int, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, size: int) -> None:
         self._size = size
-        self._known: dict[object, History] = {}  # each in the order of last use
-        self._others: dict[object, History] = {}
+        self._known: dict[bytes | str, History] = {}  # each in the order of last use
+        self._others: dict[bytes | str, History] = {}
 
     def __len__(self) -> int:
         return len(self._known) + len(self._others)
 
-    def get(self, key: object) -> History:
-        """Return the history of *key*, as it is now."""
-        if (held := self._taken(key)) is None:
+    def get(self, key: bytes | str, now: float) -> History:
+        """Return the history of *key*, as it is at *now* (seconds, any clock)."""
+        half = self._known if key in self._known else self._others
+        if (held := half.pop(key, None)) is None:
             return NO_HISTORY
-        (self._known if held.known_good else self._others)[key] = held
-        return held.faded(self._clock())
+        half[key] = held
+        return held.faded(now)
 
-    def note(self, key: object, deed: Deed) -> None:
-        """Add *deed*; the history moves to the half it belongs to now."""
-        history = (self._taken(key) or NO_HISTORY).after(deed, self._clock())
+    def note(self, key: bytes | str, deed: Deed, now: float) -> None:
+        """Add *deed*, done at *now*; the history moves to the half it belongs to now."""
+        before = self._known.pop(key, None) or self._others.pop(key, NO_HISTORY)
+        history = before.after(deed, now)
         half = self._known if history.known_good else self._others
         half[key] = history
         if len(half) > self._size:
             del half[next(iter(half))]
 
-    def _taken(self, key: object) -> History | None:
-        return self._known.pop(key, None) or self._others.pop(key, None)
-
-    def known_good(self, key: object) -> bool:
-        """Whether *key* is known as good now; asking costs nothing where it never was."""
-        return key in self._known and self.get(key).known_good
+    def known_good(self, key: bytes | str, now: float) -> bool:
+        """Whether *key* is known as good at *now*; asking costs nothing where it never was."""
+        return key in self._known and self.get(key, now).known_good
 
 
 class MemoryStore:
@@ -71,8 +69,8 @@ class MemoryStore:
     ) -> None:
         self._clock = clock
         self._verdicts = Memory(verdicts)
-        self.peers = Histories(histories, clock)
-        self.domains = Histories(histories, clock)
+        self.peers = Histories(histories)  # by packed address: an address itself is hashed in Python
+        self.domains = Histories(histories)
 
     async def recall(self, address: Address, domain: str | None = None) -> Remembered:
         """Return what is known of *address*, and of *domain* where SPF passed for it."""
@@ -80,24 +78,29 @@ class MemoryStore:
 
     def recall_now(self, address: Address, domain: str | None = None) -> Remembered:
         """Return the same at once."""
-        now = self._clock()
-        verdict, age = self._verdicts.kept(address, now)
+        now, key = self._clock(), address.packed
+        verdict, age = self._verdicts.kept(key, now)
         return Remembered(
             verdict,
             age,
-            self.peers.get(address),
-            self.domains.get(domain.lower()) if domain else NO_HISTORY,
+            self.peers.get(key, now),
+            self.domains.get(domain.lower(), now) if domain else NO_HISTORY,
         )
+
+    def recall_domain_now(self, domain: str) -> History:
+        """Return the history of *domain*."""
+        return self.domains.get(domain.lower(), self._clock())
 
     async def remember(self, address: Address, verdict: Verdict) -> None:
         """Keep a verdict for its lifetime."""
-        self._verdicts.keep(address, verdict, self._clock())
+        self._verdicts.keep(address.packed, verdict, self._clock())
 
     async def note(self, deed: Deed, address: Address, domain: str | None = None) -> None:
         """Add to the history of *address*, and of *domain* where SPF passed for it."""
-        self.peers.note(address, deed)
+        now = self._clock()
+        self.peers.note(address.packed, deed, now)
         if domain:
-            self.domains.note(domain.lower(), deed)
+            self.domains.note(domain.lower(), deed, now)
 
     def forget_verdicts(self) -> None:
         """Forget all verdicts."""
@@ -105,4 +108,4 @@ class MemoryStore:
 
     def knows(self, address: Address) -> bool:
         """Whether *address* is known as good."""
-        return self.peers.known_good(address)
+        return self.peers.known_good(address.packed, self._clock())

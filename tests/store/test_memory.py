@@ -65,6 +65,7 @@ async def test_histories_by_address_and_domain() -> None:
     assert (await store.recall(OTHER, "news.example")).known_good
     assert not (await store.recall(OTHER, "other.example")).known_good
     assert not (await store.recall(OTHER)).known_good
+    assert store.recall_domain_now("NEWS.example") == (await store.recall(OTHER, "news.example")).domain
 
 
 async def test_trust_is_lost_and_fades() -> None:
