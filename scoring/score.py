@@ -8,7 +8,7 @@ bounds. What the peer does itself and how fast it comes is never remembered here
 verdict anew.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -26,7 +26,7 @@ from scoring.signals.helo import check_helo
 from scoring.signals.rate import Event, Rates
 from scoring.signals.reverse_dns import check_host
 from scoring.signals.rhsbl import ask_name_zone, asked_domain, wanted_by
-from scoring.signals.spf import check_spf, check_spf_helo, identify
+from scoring.signals.spf import check_spf, check_spf_helo, identify, with_claim
 from scoring.testpoints import Form, form_of
 from scoring.verdict import (
     UNKNOWN_HOST,
@@ -36,6 +36,7 @@ from scoring.verdict import (
     HostName,
     Result,
     Verdict,
+    aged,
     errors_of,
     to_address,
 )
@@ -45,6 +46,7 @@ from scoring.zones import Identity, Zone, by_name
 LONGEST_KEY: Final = 600  # characters of HELO name and reverse-path; SMTP allows 255 and 256
 
 Signal = Callable[[], Awaitable[Finding]]
+NameKey = tuple[bytes | str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +119,22 @@ class Scorer:
     async def score_connection(self, address: str | Address, conduct: Conduct = NO_CONDUCT) -> Verdict:
         """Return the verdict on a peer that has just connected, within `Config.wait` seconds."""
         peer = to_address(address)
-        verdict = self._connections.recall(peer, trio.current_time())
+        verdict = self._connections.recall(peer.packed, trio.current_time())
         if verdict is None:
             verdict = await self._ask(peer, until=trio.current_time() + self.config.wait)
-            self._connections.keep(peer, verdict, trio.current_time())
+            self._connections.keep(peer.packed, verdict, trio.current_time())
         own = self.conduct_findings(conduct) + self._rates.findings(peer, trio.current_time())
         return verdict.with_findings(*own)
 
     def known_helo(self, address: Address, *, helo: str, host: HostName) -> tuple[Finding, ...] | None:
         """Return what `score_helo` would return, where it is remembered; no task has to be made for that."""
-        known = self._names.recall((address, helo.lower(), host), trio.current_time())
-        return None if known is None else known.findings
+        known, age = self._names.kept(_helo_key(address, helo, host), trio.current_time())
+        return None if known is None else aged(known.findings, age)
 
     def known_mail(self, address: Address, *, helo: str, mail_from: str) -> tuple[Finding, ...] | None:
         """Return what `score_mail` would return, where it is remembered."""
-        known = self._names.recall((address, helo.lower(), mail_from), trio.current_time())
-        return None if known is None else _with_claim(known.findings, helo, mail_from)
+        known, age = self._names.kept(_mail_key(address, helo, mail_from), trio.current_time())
+        return None if known is None else aged(known.findings, age)
 
     async def score_helo(
         self, address: str | Address, *, helo: str, host: HostName, until: float
@@ -144,7 +146,7 @@ class Scorer:
             partial(check_spf_helo, self._resolver, peer, self.config, helo=helo, until=until),
             *self._about_name(helo, Identity.HELO, until),
         ]
-        return await self._remembered((peer, helo.lower(), host), signals)
+        return await self._remembered(_helo_key(peer, helo, host), partial(_together, signals))
 
     async def score_mail(
         self, address: str | Address, *, helo: str, mail_from: str, until: float
@@ -159,8 +161,11 @@ class Scorer:
             partial(self._ask_spf, peer, helo=helo, mail_from=mail_from, until=until),
             *self._about_name(mail_from, Identity.MAIL, until),
         ]
-        findings = await self._remembered((peer, helo.lower(), mail_from), signals)
-        return _with_claim(findings, helo, mail_from)
+
+        async def ask() -> tuple[Finding, ...]:
+            return with_claim(await _together(signals), helo, mail_from)
+
+        return await self._remembered(_mail_key(peer, helo, mail_from), ask)
 
     def conduct_findings(self, conduct: Conduct) -> tuple[Finding, ...]:
         """Return what the peer's own conduct weighs."""
@@ -171,8 +176,8 @@ class Scorer:
 
         A peer whose first recipient was mistyped, and whose others were taken, has made that good.
         """
-        others = tuple(finding for finding in verdict.findings if not is_conduct(finding))
-        if len(others) < len(verdict.findings):
+        if any(map(is_conduct, verdict.findings)):
+            others = tuple(finding for finding in verdict.findings if not is_conduct(finding))
             verdict = replace(verdict, findings=others)
         return verdict.with_findings(*self.conduct_findings(conduct))
 
@@ -180,9 +185,11 @@ class Scorer:
         """Return what weighs how fast the peer and its network come."""
         return self._rates.findings(to_address(address), trio.current_time())
 
-    def count_connection(self, address: str | Address) -> None:
-        """Count a connection of *address* against its rates."""
-        self._rates.count(Event.CONNECTION, to_address(address), trio.current_time())
+    def count_connection(self, address: str | Address) -> tuple[Finding, ...]:
+        """Count a connection of *address* against its rates; return what weighs how fast it comes now."""
+        peer, now = to_address(address), trio.current_time()
+        self._rates.count(Event.CONNECTION, peer, now)
+        return self._rates.findings(peer, now)
 
     def count_recipient(self, address: str | Address) -> None:
         """Count a recipient that *address* asked for."""
@@ -246,13 +253,13 @@ class Scorer:
         return self._allowed(spf, identify(mail_from, helo).domain)
 
     async def _remembered(
-        self, key: tuple[Address, str, Hashable], signals: Sequence[Signal]
+        self, key: NameKey, ask: Callable[[], Awaitable[tuple[Finding, ...]]]
     ) -> tuple[Finding, ...]:
-        """Return the findings of all *signals*, or those that are remembered under *key*."""
-        known = self._names.recall(key, trio.current_time())
+        """Return the findings that are remembered under *key*, or else what *ask* returns."""
+        known, age = self._names.kept(key, trio.current_time())
         if known is not None:
-            return known.findings
-        findings = await _together(signals)
+            return aged(known.findings, age)
+        findings = await ask()
         if sum(len(part) for part in key if isinstance(part, str)) <= LONGEST_KEY:
             self._names.keep(key, self._verdict(findings, UNKNOWN_HOST), trio.current_time())
         return findings
@@ -281,17 +288,13 @@ async def score(peer: Peer, config: Config, resolver: Lookup | None = None) -> V
     return await Scorer(config, resolver or Resolver()).score(peer)
 
 
-def _with_claim(findings: tuple[Finding, ...], helo: str, mail_from: str) -> tuple[Finding, ...]:
-    """Return *findings* of MAIL, and of the HELO name what they say of it as well."""
-    if not _same_claim(helo, mail_from):
-        return findings
-    return (*findings, Finding("spf-helo", findings[0].result, 0.0, "weighed as spf: it is the same"))
+def _helo_key(address: Address, helo: str, host: HostName) -> NameKey:
+    """Return what findings about a HELO name are kept under; all of it hashes in C, unlike an address."""
+    return address.packed, helo.lower(), host.name, host.state, host.claimed
 
 
-def _same_claim(helo: str, mail_from: str) -> bool:
-    """Whether SPF of the reverse-path is about the HELO name: it is the null sender's, or of that domain."""
-    domain = identify(mail_from, helo).domain
-    return not mail_from.strip("<>") or (domain != "" and domain.lower() == identify("", helo).domain.lower())
+def _mail_key(address: Address, helo: str, mail_from: str) -> NameKey:
+    return address.packed, helo.lower(), mail_from
 
 
 async def _together(signals: Sequence[Signal]) -> tuple[Finding, ...]:

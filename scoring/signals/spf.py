@@ -104,6 +104,19 @@ async def check_spf_helo(
     return await _ask("spf-helo", Replay(resolver, address, identify("", helo), until=until), config, ROUNDS)
 
 
+def with_claim(findings: tuple[Finding, ...], helo: str, mail_from: str) -> tuple[Finding, ...]:
+    """Return *findings* of MAIL, and of the HELO name what they say of it as well."""
+    if not _same_claim(helo, mail_from):
+        return findings
+    return (*findings, Finding("spf-helo", findings[0].result, 0.0, "weighed as spf: it is the same"))
+
+
+def _same_claim(helo: str, mail_from: str) -> bool:
+    """Whether SPF of the reverse-path is about the HELO name: it is the null sender's, or of that domain."""
+    domain = identify(mail_from, helo).domain
+    return not mail_from.strip("<>") or (domain != "" and domain.lower() == identify("", helo).domain.lower())
+
+
 async def _ask(signal: str, check: "Replay", config: Config, rounds: int) -> Finding:
     who = check.who
     if not who.domain:
