@@ -114,11 +114,12 @@ class Classifier:
 
     def known(self, address: Address) -> Verdict | None:
         """Return what the operator says of *address*: a ruling, the allowlist, the denylist; or nothing."""
-        if (ruled := self.ruled(address)) is not None:
+        lists = self.lists
+        if lists.rulings.given and (ruled := self.ruled(address)) is not None:
             return ruled
-        if network := self.lists.allow.find(address):
+        if network := lists.allow.find(address):
             return self._shared(network, self._allowed)
-        if network := self.lists.deny.find(address):
+        if network := lists.deny.find(address):
             return self._shared(network, self._denied)
         return None
 
@@ -161,11 +162,11 @@ class Classifier:
 
     async def at_connection(self, address: Address) -> tuple[Verdict, Remembered]:
         """Return the verdict on a new peer, within TARPIT_SCORE_WAIT, and what is remembered of it."""
-        self._scorer.count_connection(address)
-        remembered = await self._store.recall(address)
+        too_fast = self._scorer.count_connection(address)
+        remembered = self._store.recall_now(address) or await self._store.recall(address)
         if remembered.verdict is not None:
             aged = remembered.verdict.aged(remembered.age)
-            return aged.with_findings(*self._scorer.rate_findings(address)), remembered
+            return aged.with_findings(*too_fast) if too_fast else aged, remembered
         verdict = await self._scorer.score_connection(address)
         await self._store.remember(address, _lasting(verdict))
         return self.ruled(address) or verdict, remembered  # the operator may have spoken meanwhile

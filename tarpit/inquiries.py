@@ -16,6 +16,7 @@ import trio
 from scoring import Finding
 from tarpit.policy import Treatment
 from tarpit.smtp.commands import Hello, Mail, Rcpt
+from tarpit.store import Remembered
 from tarpit.story import passed_domain
 
 if TYPE_CHECKING:
@@ -56,10 +57,11 @@ class Inquiries:
             return classifier.known_hello(session.address, command.name, session.judgement.host)
         findings = classifier.known_mail(session.address, session.dialogue.helo, command)
         if findings is not None and (domain := passed_domain(command, findings)):
-            remembered = session.services.store.recall_now(session.address, domain)
-            if remembered is None:
+            history = session.services.store.recall_domain_now(domain)
+            if history is None:
                 return None
-            session.judgement.remembered = remembered
+            before = session.judgement.remembered
+            session.judgement.remembered = Remembered(before.verdict, before.age, before.peer, history)
         return findings
 
     async def before_recipient(self, recipient: Rcpt) -> None:

@@ -31,6 +31,7 @@ class Judgement:
 
     __slots__ = (
         "_dialogue",
+        "_mail_added",
         "_offences",
         "_services",
         "_treatment",
@@ -61,6 +62,7 @@ class Judgement:
         self.traps = 0  # recipients asked for that nobody honest knows
         self.waited = 0.0  # seconds that a backend took to say what comes next
         self.remembered: Remembered = NOTHING
+        self._mail_added = False  # whether anything was added of a reverse-path
         self._offences = 0  # how many have been weighed
         self._without_conduct = True  # whether the verdict has no finding of what the peer has done
         self.adopt(services.classifier.unscored)
@@ -70,7 +72,8 @@ class Judgement:
     def adopt(self, verdict: Verdict) -> None:
         """Take *verdict* as what is known of the peer now."""
         self.verdict = verdict
-        self._treatment = policy.choose_treatment(verdict)
+        clean = verdict.score < verdict.suspect_at  # most are: a call less for each, four times a session
+        self._treatment = Treatment.PASS if clean else policy.choose_treatment(verdict)
 
     def add(self, findings: tuple[Finding, ...], *, new_mail: bool) -> None:
         """Add what others say of the names that the peer has given.
@@ -78,9 +81,11 @@ class Judgement:
         Of a *new_mail* it stands in the place of what lists said of the reverse-path before.
         """
         verdict = self.verdict
-        if new_mail and any(map(_about_mail, verdict.findings)):
-            kept = tuple(one for one in verdict.findings if not _about_mail(one))
-            verdict = replace(verdict, findings=kept)
+        if new_mail:
+            if self._mail_added and any(map(_about_mail, verdict.findings)):
+                kept = tuple(one for one in verdict.findings if not _about_mail(one))
+                verdict = replace(verdict, findings=kept)
+            self._mail_added = True
         self.adopt(verdict.with_findings(*findings))
         self.weigh()
 
@@ -92,16 +97,15 @@ class Judgement:
     def weigh(self) -> None:
         """Add to the verdict what the peer has done by now."""
         self._offences = self._dialogue.offences.count
-        if self.scored and not (self._blameless and self._without_conduct):
-            self._without_conduct = self._blameless
-            self.adopt(self._services.classifier.with_conduct(self.verdict, self.conduct()))
-
-    @property
-    def _blameless(self) -> bool:
-        """Whether there is no conduct to weigh, for good or ill: so it is of most peers, most of the time."""
+        if not self.scored:
+            return
         before = self.remembered
         shown = self._offences or self.pregreet or self.traps or self.left[0]
-        return not (shown or before.good_before or before.bad_before)
+        blameless = not (shown or before.good_before or before.bad_before)
+        if blameless and self._without_conduct:
+            return  # no conduct to weigh, for good or ill: so it is of most peers, most of the time
+        self._without_conduct = blameless
+        self.adopt(self._services.classifier.with_conduct(self.verdict, self.conduct()))
 
     def spoke_early(self) -> None:
         """Take note that the peer spoke before its banner."""

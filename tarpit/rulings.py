@@ -36,7 +36,7 @@ class Ruling:
 class Rulings:
     """All of them; *clock* in seconds, by default trio's."""
 
-    __slots__ = ("_clock", "_networks", "_next_end", "_rulings")
+    __slots__ = ("_clock", "_networks", "_next_end", "_rulings", "given")
 
     def __init__(self, clock: Callable[[], float] = trio.current_time) -> None:
         self._clock = clock
@@ -78,6 +78,7 @@ class Rulings:
 
     def _take(self, rulings: dict[Network, Ruling]) -> None:
         self._rulings = rulings
+        self.given = bool(rulings)  # whether there are any, asked for each peer
         self._networks = Networks(rulings)
         self._next_end = min((one.until for one in rulings.values()), default=inf)
 
