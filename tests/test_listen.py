@@ -177,7 +177,9 @@ async def test_a_good_history_counts() -> None:
     async with door(variables={"MAX_SESSIONS_NETWORK": "1"}) as house:
         store = house.around.services.store
         assert isinstance(store, MemoryStore)
-        store.peers._known[ip_address("127.0.0.2").packed] = History(good=9, occasions=9, at=trio.current_time())
+        store.peers._known[ip_address("127.0.0.2").packed] = History(
+            good=9, occasions=9, at=trio.current_time()
+        )
         assert await house.knocks("127.0.0.1", "127.0.0.3") == [b"220 backe", b"421 4.7.0"]
         assert await house.knocks("127.0.0.2") == [b"220 backe"]
 
