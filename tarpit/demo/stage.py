@@ -23,6 +23,7 @@ from tarpit.demo import zone
 from tarpit.demo.backend import Backend, Message
 from tarpit.demo.peers import CAST, Outcome, Peer, visit
 from tarpit.demo.report import Session, message_line, session_of, summary, table
+from tarpit.observe.log import unfold
 from tarpit.settings import Settings, load
 
 UNTOLD: Final = frozenset(
@@ -105,7 +106,9 @@ async def perform(seconds: float | None, environ: Mapping[str, str], tell: Calla
 
 async def act(settings: Settings, door: socket.socket, ledger: Ledger, seconds: float | None) -> None:
     """Run the proxy and the peers for *seconds*, or until interrupted; then stop the proxy in its own way."""
-    log: FilteringBoundLogger = structlog.wrap_logger(structlog.PrintLogger(), processors=[ledger.log])
+    log: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(), processors=[unfold, ledger.log]
+    )
     orders = worker.Orders()
     async with trio.open_nursery() as peers:
         async with trio.open_nursery() as proxy:

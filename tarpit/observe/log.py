@@ -7,12 +7,15 @@ is cut, the text of an exception too. So a caller that forgot can make a line ug
 `configure` returns the logger that everything is bound from. Nothing global is set up, and no context
 variables are merged: a session binds its id once and keeps its logger (a filtered debug event costs 0.1 µs).
 
+An event of many fields brings them in one dictionary, as its one field `story`: what is handed on by keyword
+is copied three times on its way through structlog, which for the forty of `session.closed` was 4 µs.
+
 Not here: which events there are (`tarpit.observe.events`).
 """
 
-import contextlib
 import re
 import sys
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Final, TextIO
 
@@ -25,7 +28,9 @@ from tarpit.choices import LogFormat, LogLevel
 LIMIT: Final = 100
 CUT: Final = "..."
 ENDLESS: Final = 2000  # characters of a field, of a line of a traceback
+_with_traceback: Final = structlog.processors.ExceptionRenderer()
 _UNPRINTABLE: Final = re.compile(r"[^ -~]")
+_LINE_END: Final = r"\x0d\x0a"
 _AS_TEXT: Final = [chr(n) if 0x20 <= n < 0x7F and n != 0x5C else f"\\x{n:02x}" for n in range(256)]
 
 
@@ -41,6 +46,10 @@ def safe(text: str | bytes, limit: int = LIMIT) -> str:
         raw = text[: limit + 1].encode("utf-8", "surrogatepass")
     else:
         raw = text
+        if raw.endswith(b"\r\n") and raw.isascii() and len(raw) <= limit - len(_LINE_END):  # so are replies
+            line = raw[:-2].decode()
+            if line.isprintable() and "\\" not in line:
+                return line + _LINE_END
     parts = list(map(_AS_TEXT.__getitem__, raw[: limit + 1]))
     if len(whole := "".join(parts)) <= limit:
         return whole
@@ -49,19 +58,24 @@ def safe(text: str | bytes, limit: int = LIMIT) -> str:
     return "".join(parts) + CUT
 
 
-class Lines(structlog.WriteLogger):
+class Lines:
     """Writes a line an event. One that cannot be written is lost, and nothing else is: mail does not need it.
 
     The disk may be full, or whoever read the other end of a pipe be dead.
     """
 
+    def __init__(self, stream: TextIO) -> None:
+        self._write, self._flush = stream.write, stream.flush
+
     def msg(self, message: str) -> None:
         """Write a line."""
-        with contextlib.suppress(OSError):
-            super().msg(message)
+        try:  # `contextlib.suppress` would be 0.3 µs
+            self._write(message + "\n")
+            self._flush()
+        except OSError:
+            pass
 
-    log = debug = info = warn = warning = msg
-    fatal = failure = err = error = critical = exception = msg
+    debug = info = warning = error = critical = msg
 
 
 def configure(
@@ -72,7 +86,7 @@ def configure(
     as_text = form is LogFormat.TEXT or (form is LogFormat.AUTO and out.isatty())
     logger = structlog.wrap_logger(
         Lines(out),
-        processors=_text(colors=out.isatty()) if as_text else _json(),
+        processors=_text(colors=out.isatty()) if as_text else [_render_json],
         wrapper_class=structlog.make_filtering_bound_logger(level.value),
         cache_logger_on_first_use=True,
     )
@@ -80,17 +94,9 @@ def configure(
     return bound
 
 
-def _json() -> list[Processor]:
-    return [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.ExceptionRenderer(),
-        _render_json,
-    ]
-
-
 def _text(*, colors: bool) -> list[Processor]:
     return [
+        unfold,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
         _defuse,
@@ -98,6 +104,12 @@ def _text(*, colors: bool) -> list[Processor]:
             colors=colors, exception_formatter=_indented_traceback, pad_event_to=24
         ),
     ]
+
+
+def unfold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Put the fields of a `story` in its place."""
+    story = event.pop("story", None)
+    return event if story is None else event | story
 
 
 def _defuse(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -144,18 +156,29 @@ def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
     Whether everything in it is harmless is seen at the line as a whole: forty fields one by one took half
     the time of telling a session's story. Only where it is not, each is made so.
     """
-    first = {"time": event.pop("timestamp"), "level": event.pop("level"), "event": event.pop("event")}
-    with contextlib.suppress(TypeError):  # a lone surrogate
-        line = orjson.dumps({**first, **event}, default=str).decode()
+    fields = {"time": datetime.now(UTC), "level": method, "event": event.pop("event")}
+    if "exc_info" in event:
+        event = _with_traceback(logger, method, event)
+    story = event.pop("story", ())
+    fields.update(event)
+    fields.update(story)
+    try:
+        line = orjson.dumps(fields, str, orjson.OPT_UTC_Z).decode()
         if _is_harmless(line):
             return line
-    return orjson.dumps({**first, **_defuse(logger, method, event)}, default=str).decode()
+    except TypeError:  # a lone surrogate
+        pass
+    return orjson.dumps(_defuse(logger, method, fields), str, orjson.OPT_UTC_Z).decode()
 
 
 def _is_harmless(line: str) -> bool:
-    """Whether no string in a line of JSON has, as it is or escaped, what is not printable, or is endless."""
-    if not (line.isascii() and line.isprintable()):
+    """Whether no string in a line of JSON has, as it is or escaped, what is not printable, or is endless.
+
+    Of what is ASCII and not printable, JSON has all escaped but DEL.
+    """
+    if not line.isascii() or "\x7f" in line:
         return False
-    if "\\" in line and "\\" in line.replace("\\\\", "").replace('\\"', ""):
+    first = line.find("\\")  # mostly in one of the last fields: to look for pairs is slow
+    if first >= 0 and "\\" in line[first:].replace("\\\\", "").replace('\\"', ""):
         return False
     return len(line) <= ENDLESS or max(map(len, line.split('"'))) <= ENDLESS

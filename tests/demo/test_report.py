@@ -10,6 +10,7 @@ from tarpit.demo.backend import Counts, Message
 from tarpit.demo.peers import CAST, Ended, Kind, Outcome, Peer, looks_and_leaves
 from tarpit.demo.report import Session, message_line, session_of, summary, table
 from tarpit.observe.events import session_closed
+from tarpit.observe.log import unfold
 
 LISTED = Finding("dnsbl:dnsbl.demo.test", Result.LISTED, 4.0, "127.0.0.2")
 SILENT = Finding("spf", Result.NONE, 0.0, "")
@@ -27,7 +28,7 @@ def log(caught: list[MutableMapping[str, object]]) -> structlog.typing.Filtering
         raise structlog.DropEvent
 
     bound: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(), processors=[catch]
+        structlog.PrintLogger(), processors=[unfold, catch]
     )
     return bound
 

@@ -166,6 +166,44 @@ def test_no_line_is_forged(form: LogFormat, event: Callable[..., None], data: st
         assert json.loads(first)["event"] == name_of(event)
 
 
+@given(TEXTS | st.binary(max_size=40).flatmap(lambda text: st.sampled_from([text, text + b"\r\n"])))
+def test_safe_is_the_same_by_any_way(text: str | bytes) -> None:
+    r"""Its short ways say what the definition says: printable ASCII as it is, all else as `\xNN`."""
+    raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    whole = "".join(chr(n) if 0x20 <= n < 0x7F and n != 0x5C else f"\\x{n:02x}" for n in raw)
+    shown = log.safe(text)
+    assert shown == whole if len(whole) <= log.LIMIT else whole.startswith(shown.removesuffix(log.CUT))
+
+
+@given(st.lists(TEXTS | st.text('\\"nu\x7f\n', max_size=6)))
+@settings(deadline=None)
+def test_what_nobody_has_escaped(texts: list[str]) -> None:
+    """What a caller forgot to escape is escaped all the same, though JSON's own escapes were ASCII."""
+    out = io.StringIO()
+    log.configure(LogFormat.JSON, stream=out).info("forgotten", story={"said": texts})
+    said = json.loads(out.getvalue())["said"]
+    assert all(text.isascii() and text.isprintable() for text in said)
+    assert all(after == text for after, text in zip(said, texts, strict=True) if is_plain(text))
+
+
+def is_plain(text: str) -> bool:
+    """Whether it may be written as it is."""
+    return text.isascii() and text.isprintable() and len(text) <= log.ENDLESS
+
+
+@pytest.mark.parametrize("form", [LogFormat.JSON, LogFormat.TEXT])
+def test_a_story_stands_in_its_place(form: LogFormat) -> None:
+    """An event that brings its fields as one dictionary is written as if each had been said."""
+    out = io.StringIO()
+    logger = log.configure(form, stream=out).bind(worker=1)
+    logger.info("session.closed", story={"peer": "192.0.2.1", "port": 25})
+    logger.info("session.closed", peer="192.0.2.1", port=25)
+    one, other = out.getvalue().splitlines()
+    time = len('{"time":"2026-11-24T16:15:53.735590Z"') if form is LogFormat.JSON else len("16:15:53")
+    assert one[time:] == other[time:]
+    assert "192.0.2.1" in one
+
+
 def hints_of(event: Callable[..., None]) -> dict[str, object]:
     """Return the type of each field."""
     hints = get_type_hints(event)

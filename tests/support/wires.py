@@ -19,6 +19,7 @@ from tarpit import settings as settings_of
 from tarpit.backend.dial import Dialling
 from tarpit.drip import Wheel
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent
+from tarpit.observe.log import unfold
 from tarpit.pace import FULL_SPEED, Pace, Stage
 from tarpit.parked import TimeOuts
 from tarpit.poller import Poller
@@ -47,7 +48,7 @@ def captured() -> tuple[FilteringBoundLogger, LogCapture]:
     """Return a logger, and where its events are kept."""
     capture = LogCapture()
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0)
+        None, processors=[unfold, capture], wrapper_class=structlog.make_filtering_bound_logger(0)
     )
     return logger, capture
 
