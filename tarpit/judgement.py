@@ -160,6 +160,11 @@ class Judgement:
             self.weigh()
         return self._treatment if self._services.mode is Mode.ENFORCE else Treatment.PASS
 
+    @property
+    def would_be(self) -> Treatment:
+        """What the verdict, as far as it is weighed, asks for in the mode `enforce`."""
+        return self._treatment
+
     def pace_for(self, stage: Stage) -> Pace:
         """Return the pace of the next reply."""
         if self.spared or self.treatment is Treatment.PASS:
