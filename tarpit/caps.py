@@ -131,16 +131,18 @@ class Caps:
     def entered(self, address: str) -> None:
         """Count a session of *address*."""
         self.sessions += 1
-        for counts, key in zip(self._tables(), keys_of(address), strict=True):
-            counts[key] = counts.get(key, 0) + 1
+        peer, network, wide = keys_of(address)
+        peers, networks, wides = self._peers, self._networks, self._wide
+        peers[peer] = peers.get(peer, 0) + 1
+        networks[network] = networks.get(network, 0) + 1
+        wides[wide] = wides.get(wide, 0) + 1
 
     def left(self, address: str) -> None:
         """Count it no longer. `KeyError` says that it had not entered: a bug of ours."""
-        for counts, key in zip(self._tables(), keys_of(address), strict=True):
-            if counts[key] > 1:
-                counts[key] -= 1
-            else:
-                del counts[key]
+        peer, network, wide = keys_of(address)
+        _one_less(self._peers, peer)
+        _one_less(self._networks, network)
+        _one_less(self._wide, wide)
         self.sessions -= 1
 
     def hold(self) -> bool:
@@ -157,7 +159,8 @@ class Caps:
     def _objection(self, keys: Keys) -> tuple[Refusal | None, frozenset[Standing]]:
         """Return what speaks against one more of *keys*, the gravest first, and who need not care."""
         peer, network, wide = keys
-        here, total = self._networks.get(network, 0), self.sessions + self.awaited
+        networks, sessions = self._networks, self.sessions
+        here, total = networks.get(network, 0), sessions + self.awaited
         if total >= self._most:
             return Refusal(BUSY, "TARPIT_MAX_SESSIONS", total), NOBODY
         if (count := self._peers.get(peer, 0)) >= self._peer:
@@ -166,13 +169,19 @@ class Caps:
             return Refusal(FROM_NETWORK, "TARPIT_MAX_SESSIONS_NETWORK", here), KNOWN
         if (count := self._wide.get(wide, 0)) >= self._wider:
             return Refusal(FROM_NETWORK, "TARPIT_MAX_SESSIONS_NETWORK", count), KNOWN
-        little = here < max(self.sessions // (2 * len(self._networks) or 1), 1)
-        if total >= (self._for_known if little else self._for_few):
+        if total < self._for_few:
+            return None, NOBODY
+        little = here < max(sessions // (2 * len(networks) or 1), 1)
+        if total >= self._for_known or not little:
             return Refusal(BUSY, "TARPIT_MAX_SESSIONS", total), KNOWN
         return None, NOBODY
 
-    def _tables(self) -> tuple[Counts, Counts, Counts]:
-        return self._peers, self._networks, self._wide
+
+def _one_less(counts: Counts, key: bytes) -> None:
+    if (count := counts[key]) > 1:
+        counts[key] = count - 1
+    else:
+        del counts[key]
 
 
 @lru_cache(KNOWN_KEYS)  # a session asks four times, and senders come again

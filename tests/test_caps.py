@@ -239,11 +239,11 @@ def test_nothing_is_left_when_all_have_gone(addresses: list[str]) -> None:
     for number, address in enumerate(addresses, 1):
         counted.entered(address)
         assert counted.sessions == number
-    peers, networks, wide = (dict(table) for table in counted._tables())
-    assert sum(peers.values()) == sum(networks.values()) == sum(wide.values()) == len(addresses)
+    tables = (counted._peers, counted._networks, counted._wide)
+    assert [sum(table.values()) for table in tables] == [len(addresses)] * 3
     for address in reversed(addresses):
         counted.left(address)
-    assert (counted.sessions, *counted._tables()) == (0, {}, {}, {})
+    assert (counted.sessions, *tables) == (0, {}, {}, {})
 
 
 def test_an_accept_costs_microseconds() -> None:

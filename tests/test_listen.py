@@ -208,7 +208,8 @@ async def test_places_are_free_again() -> None:
         for stream in streams:
             await stream.aclose()
         await services.wait_empty()
-        assert (services.caps.sessions, services.caps.held, *services.caps._tables()) == (0, 0, {}, {}, {})
+        caps = services.caps
+        assert (caps.sessions, caps.held, caps._peers, caps._networks, caps._wide) == (0, 0, {}, {}, {})
 
 
 async def test_refusals_are_told_by_number(autojump_clock: MockClock) -> None:
@@ -335,7 +336,7 @@ async def test_the_peer_is_the_one_announced(header: bytes, peer: str) -> None:
         (session,) = house.around.services.open
         introduction = session.introduction()
         assert (str(introduction.address), introduction.port) == (peer, 4321)
-        assert house.around.services.caps._tables()[0] == {ip_address(peer).packed: 1}
+        assert house.around.services.caps._peers == {ip_address(peer).packed: 1}
         await stream.send_all(b"QUIT\r\n")
         await stream.aclose()
         await house.around.services.wait_empty()

@@ -271,7 +271,7 @@ async def test_nothing_is_left_behind(path: str, record_property: Callable[[str,
             counts.append((descriptors(), tasks, len(house.around.poller)))
         assert counts[1:] == [counts[1]] * 3  # the first round opens what is kept open
         caps = house.around.services.caps
-        assert (caps.sessions, caps.held, *caps._tables()) == (0, 0, {}, {}, {})
+        assert (caps.sessions, caps.held, caps._peers, caps._networks, caps._wide) == (0, 0, {}, {}, {})
     record_property("G9", f"{4 * len(STEPS)} broken sessions that left nothing behind")
 
 
