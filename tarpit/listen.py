@@ -60,6 +60,7 @@ class Listener(Parked):
     def __init__(self, sock: socket.socket, services: Services) -> None:
         super().__init__()
         sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted has it from here
         self._socket = sock
         self._services = services
         self._spare = os.open(os.devnull, os.O_RDONLY)
@@ -104,6 +105,7 @@ class Listener(Parked):
             await self._back_off(error)
 
     def _accept_waiting(self) -> None:
+        proxies, admit = len(self._proxies) > 0, self._services.caps.admit
         for _ in range(BATCH):
             try:
                 sock, address = self._socket.accept()
@@ -112,27 +114,23 @@ class Listener(Parked):
                 return
             except ConnectionError:  # it has gone again
                 continue
-            if self._is_proxy(address[0]):
-                self._await_header(sock, address[:2])
-                continue
-            refusal = self._services.caps.admit(address[0])
-            if refusal is None:
-                session = self._session(self._wire(sock, address[:2]))
+            peer = address[:2]
+            if proxies and self._is_proxy(peer[0]):
+                self._await_header(sock, peer)
+            elif (refusal := admit(peer[0])) is None:
+                session = self._session(self._wire(sock, peer))
                 # a name of its own for each task would take 70 bytes
                 self._services.nursery.start_soon(session.run, name="session")
             else:
                 self._refuse(sock, refusal.reply)
-                self._keep(refusal.limit, address[0], refusal)
+                self._keep(refusal.limit, peer[0], refusal)
 
     def _wire(self, sock: socket.socket, peer: tuple[str, int]) -> Wire:
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            wire = Wire(self._services.pool.poller, sock)
+        try:  # it may have reset already, and getpeername know nothing of a *peer*
+            return Wire(self._services.pool.poller, sock, peer=peer)
         except OSError:
             sock.close()
             raise
-        wire.peer = peer  # it may have reset already, and getpeername know nothing
-        return wire
 
     def _session(self, wire: Wire) -> Session:
         session = Session(wire, self._services, next(self._services.numbers))
@@ -142,7 +140,7 @@ class Listener(Parked):
     # -- behind a trusted proxy
 
     def _is_proxy(self, address: str) -> bool:
-        return len(self._proxies) > 0 and self._proxies.find(to_address(address)) is not None
+        return self._proxies.find(to_address(address)) is not None
 
     def _await_header(self, sock: socket.socket, proxy: tuple[str, int]) -> None:
         wire = self._wire(sock, proxy)

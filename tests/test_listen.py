@@ -231,6 +231,21 @@ async def test_refusals_are_told_by_number(autojump_clock: MockClock) -> None:
         assert [event["refused"] for event in house.told("sessions.full")] == [1, 4, 1]
 
 
+@pytest.mark.parametrize("host", [HERE, "::1"])
+async def test_no_reply_is_kept_back(host: str) -> None:
+    """A connection does not wait for more to send (TCP_NODELAY), nor is it asked to: it is born so."""
+    async with stage(load(), FakeResolver({})) as around:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host, 0), family=family) as sock:
+            listener = Listener(sock, around.services)
+            around.services.nursery.start_soon(listener.run)
+            with socket.create_connection(sock.getsockname()[:2]):
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                (session,) = around.services.open
+                assert session.wire._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            around.services.nursery.cancel_scope.cancel()
+
+
 async def test_a_peer_that_is_gone_by_then() -> None:
     """A connection that was reset while it waited is nobody's fault, and no error."""
     async with door(errno.ECONNABORTED) as house:
@@ -287,7 +302,7 @@ async def test_a_listener_that_is_broken() -> None:
 class Poor(socket.socket):
     """A connection of which the kernel has no memory to spare."""
 
-    def setsockopt(self, *_: object) -> None:
+    def setblocking(self, _: bool) -> None:
         """Fail."""
         raise OSError(errno.ENOBUFS, "no buffer space available")
 
