@@ -36,12 +36,15 @@ class Watched(Protocol):
 
 
 class Poller:
-    """The readiness of many sockets. `run` must run for as long as any of them is in use."""
+    """The readiness of many sockets. `run` must run for as long as any of them is in use.
+
+    Made, as it is used, inside trio: `now` is its time.
+    """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watched: dict[int, Watched] = {}
-        self.now = float("inf")  # until `run` has begun nobody would be told in any case
+        self.now = self._time()
 
     def add(self, descriptor: int, watched: Watched) -> None:
         """Begin to watch an open, non-blocking socket."""

@@ -393,7 +393,6 @@ CHANGES = st.tuples(
 @given(st.lists(CHANGES, max_size=30))
 def test_what_is_remembered_is_what_would_be_found(changes: list[tuple[int, str, bool]]) -> None:
     """Whatever becomes of the backends, the choice among them is at once another."""
-    pool = Pool((BackendAddress("a", 25), BackendAddress("b", 25)), Poller(), DIALLING, queue=1.0)
     groups = (None, Group(("a:25",)), Group(("b:25", "a:25")))
 
     def outcome(find: Callable[[Group | None, None], object], group: Group | None) -> object:
@@ -403,6 +402,7 @@ def test_what_is_remembered_is_what_would_be_found(changes: list[tuple[int, str,
             return str(none)
 
     async def main() -> None:
+        pool = Pool((BackendAddress("a", 25), BackendAddress("b", 25)), Poller(), DIALLING, queue=1.0)
         for number, what, value in changes:
             backend = pool.backends[number]
             if what == "up":
