@@ -73,8 +73,7 @@ class Ears:
                     # just waited for, another turn of the scheduler would be a tenth of a command
                     data, waited = peer.receive_now(COMMANDS), False
                     if data:
-                        dialogue.lines.receive(data)
-                        if (heard := dialogue.next_heard()) is not None:
+                        if (heard := dialogue.heard_in(data)) is not None:
                             return heard
                         continue
                     if data is not None:
@@ -94,8 +93,7 @@ class Ears:
             return
         if not data:
             raise BackendUnavailable("closed the connection")
-        self._observer.receive_from_backend(data)
-        reply = self._observer.next_reply()
+        reply = self._observer.reply_in(data)
         if isinstance(reply, ReceivedReply) and reply.code == 421:
             await self._part(reply)
         raise BackendUnavailable("spoke unasked")
@@ -115,8 +113,7 @@ class Ears:
                 await backend.stir(until)
             data = backend.receive_now(COMMANDS)
             if data:
-                observer.receive_from_backend(data)
-                reply = observer.next_reply()
+                reply = observer.reply_in(data)
             elif data is not None:
                 raise BackendUnavailable("closed the connection instead of replying")
         if isinstance(reply, ReplyFault):
