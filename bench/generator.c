@@ -3,7 +3,8 @@
    `generator PORT SESSIONS AT_ONCE SIZE SOURCES BLIND`: so many sessions, so many of them at any time, each
    with one message of SIZE bytes, from the addresses 127.8.0.1, 127.8.1.1, ... in turn. As soon as a session
    ends the next one begins (a closed loop). BLIND 1: STARTTLS first, and then in the clear, as `sink.c` does.
-   A session lasts from connect to the reply to QUIT. The last line it prints is JSON; times in microseconds. */
+   A session lasts from connect to the reply to QUIT. Of each that fails it prints `failed WHEN ADDRESS PORT WHAT`
+   (seconds of the monotonic clock; its own end). The last line is JSON; times in microseconds. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -85,6 +86,11 @@ static void begin(void) {
 static void finish(int fd, const char *reason) {
     struct session *session = sessions[fd];
     if (reason) {
+        struct sockaddr_in own = {.sin_family = AF_INET};
+        socklen_t size = sizeof own;
+        getsockname(fd, (struct sockaddr *)&own, &size);
+        printf("failed %.6f %s %d step %d: %.*s\n", (double)now() / 1e9, inet_ntoa(own.sin_addr), ntohs(own.sin_port),
+               session->step, (int)strcspn(reason, "\r\n"), reason);
         if (!failed++) snprintf(complaint, sizeof complaint, "step %d: %.150s", session->step, reason);
     } else taken[ended - failed] = now() - session->began;
     ended++;

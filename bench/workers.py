@@ -7,129 +7,31 @@ verdicts, the guard, events as JSON in a file). The load comes from 64 networks,
 one worker, that has a core for itself, and load generator and sink have the other; with two, each has a core,
 and the generator is on the first one, the sink on the second. From four cores on everybody has his own.
 
-*Crash and reload*: for a minute one worker after the other is killed, every 5 s, and HUP is sent ten times,
-every other time with a setting changed. What peers lose must not be more than the sessions that the killed
-ones had, by the proxy's own count; and while nothing happens to a worker a peer's limit is tried: it must be
-exact.
+*Crash and reload*: for a minute workers are killed and reloaded under load (`siege`).
 """
 
 import argparse
-import contextlib
-import json
 import os
 import resource
-import signal
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.held import free_port
 from bench.peers.names import name_server
 from bench.peers.processor import cpu_seconds
-from bench.peers.programs import Load, Ran, build, cache, generate, wait_listening
-from bench.surroundings import ROOT, workers_of
+from bench.peers.programs import Load, build, cache, generate
+from bench.proxies import Proxy, proxy, sink
+from bench.siege import besiege
+from bench.surroundings import workers_of
 
 NETWORKS: Final = 64
 AT_ONCE: Final = 40
-KILL_EVERY: Final = 5.0  # seconds
-RELOADS: Final = 10
-PROBER: Final = "127.9.9.9"  # whose limit is tried
-LIMIT: Final = 45  # TARPIT_MAX_SESSIONS_PEER; the load needs 40
 SPEED: Final = 1.3  # times the sessions a second of one worker
 COST: Final = 1.15  # times its CPU a session
-
-
-@dataclass
-class Proxy:
-    """One that runs."""
-
-    port: int
-    process: "subprocess.Popen[bytes]"
-    folder: Path
-
-    def events(self, *names: str) -> list[dict[str, object]]:
-        """Return the events of these names so far."""
-        lines = (self.folder / "events").read_bytes().splitlines(keepends=True)
-        wanted = [name.encode() for name in names]
-        return [
-            json.loads(line)
-            for line in lines
-            if line.endswith(b"\n") and any(b'"event":"' + name + b'"' in line for name in wanted)
-        ]
-
-    def set(self, **variables: str) -> None:
-        """Write the settings that HUP reads."""
-        text = "".join(f"TARPIT_{name}={value}\n" for name, value in variables.items())
-        (self.folder / "env").write_text(text)
-
-
-@contextmanager
-def proxy(workers: int, *, names: int, backend: int) -> Iterator[Proxy]:
-    """Run a proxy of so many workers."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder, port = Path(temporary), free_port()
-        settings = {
-            "LISTEN": f"127.0.0.1:{port}",
-            "BACKENDS": f"127.0.0.1:{backend}",
-            "DNS_SERVERS": f"127.0.0.1:{names}",
-            "WORKERS": str(workers),
-            "HOSTNAME": "mx.d.test",
-            "ALLOW": "none",
-            "DNSBL_ZONES": "dnsbl.test",
-            "STORE": "memory:",
-            "STATE_DIR": str(folder),
-            "ADMIN": "off",
-            "LOG_FORMAT": "json",
-            "RELAY_TEST": "off",
-            "RATE_PEER": "10000000/s",
-            "RATE_NETWORK": "10000000/s",
-            "BACKEND_MAX": "400",
-            "DRAIN": "5s",
-        }
-        environment = {name: text for name, text in os.environ.items() if not name.startswith("TARPIT_")}
-        environment |= {f"TARPIT_{name}": text for name, text in settings.items()}
-        (folder / "env").write_text(f"TARPIT_MAX_SESSIONS_PEER={LIMIT}\n")
-        command = [sys.executable, "-m", "tarpit", "run", "--env-file", str(folder / "env")]
-        with (folder / "events").open("wb") as out:
-            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out)
-        one = Proxy(port, process, folder)
-        try:
-            while len(one.events("worker.started")) < workers:
-                if process.poll() is not None:
-                    raise SystemExit("the proxy does not start; what it said is above")
-                time.sleep(0.1)
-            yield one
-        finally:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(15)
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def sink(folder: Path) -> Iterator[tuple[int, int]]:
-    """Run the sink: its port and process id."""
-    port = free_port()
-    process = subprocess.Popen([str(folder / "sink"), str(port)], stdout=sys.stderr)
-    try:
-        wait_listening(port, process)
-        yield port, process.pid
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-# --- two workers against one
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,94 +96,6 @@ def measure(folder: Path, one: Proxy, sessions: int, core: int) -> Round:
         raise SystemExit(f"{ran.failed} sessions failed: {ran.complaint}")
     used = cpu_seconds(one.process.pid) - before
     return Round(ran.sessions / ran.seconds, used / ran.sessions * 1000)
-
-
-# --- crash and reload
-
-
-@dataclass
-class Siege:
-    """Load without an end, and a peer that tries its limit."""
-
-    folder: Path
-    proxy: Proxy
-    ran: list[Ran] = field(default_factory=list)
-    tried: int = 0
-    wrong: list[list[int]] = field(default_factory=list)
-    over: threading.Event = field(default_factory=threading.Event)
-
-    def load(self) -> None:
-        """Have sessions made, until it is over."""
-        load = Load(1000, AT_ONCE, 1024, sources=NETWORKS)
-        while not self.over.is_set():
-            self.ran.append(generate(self.folder, self.proxy.port, load))
-
-    def probe(self) -> None:
-        """Try the limit again and again; it counts where nothing has happened to a worker meanwhile."""
-        while not self.over.is_set():
-            before = self._happenings()
-            codes = [code for code in self._codes() if code]
-            time.sleep(0.2)
-            if self._happenings() == before:
-                self.tried += 1
-                if codes != [220] * LIMIT + [421] * 3:
-                    self.wrong.append(codes)
-
-    def _codes(self) -> Iterator[int]:
-        with ExitStack() as stack:
-            for _ in range(LIMIT + 3):
-                try:
-                    sock = socket.create_connection(("127.0.0.1", self.proxy.port), 20, (PROBER, 0))
-                    stack.callback(sock.close)
-                    yield int(sock.recv(3) or 0)
-                except OSError:
-                    yield 0
-
-    def _happenings(self) -> tuple[int, int]:
-        names = ("worker.lost", "worker.started", "worker.stopped", "settings.reloaded")
-        return len(self.proxy.events(*names)), len(workers_of(self.proxy.process.pid))
-
-
-def besiege(folder: Path, names: int, *, seconds: float) -> bool:
-    """Kill and reload for so long, and print; return whether nothing was lost beyond the killed."""
-    with sink(folder) as (backend, _), proxy(2, names=names, backend=backend) as one:
-        siege = Siege(folder, one)
-        threads = [threading.Thread(target=work) for work in (siege.load, siege.probe)]
-        for thread in threads:
-            thread.start()
-        try:
-            _torment(one, seconds)
-        finally:
-            siege.over.set()
-            for thread in threads:
-                thread.join()
-        lost = one.events("worker.lost")
-        reloaded = one.events("settings.reloaded")
-        alive = one.process.poll() is None
-    killed = sum(int(str(event["sessions"])) for event in lost)
-    sessions, failed = (sum(getattr(ran, name) for ran in siege.ran) for name in ("sessions", "failed"))
-    print(f"{sessions} sessions went well; {len(lost)} workers killed, HUP obeyed {len(reloaded)} times")
-    print(f"longest session: {max(ran.max for ran in siege.ran) / 1000:.0f} ms")
-    print(f"failed: {failed}; open in the killed workers: {killed}")
-    print(f"a peer's limit: tried {siege.tried} times, {len(siege.wrong)} times not exact", siege.wrong[:1])
-    met = alive and failed <= killed and not siege.wrong and siege.tried > 0
-    print(f"none refused or reset but the killed ones' own, limits exact: {'met' if met else 'MISSED'}")
-    return met
-
-
-def _torment(one: Proxy, seconds: float) -> None:
-    began, kills, reloads = time.monotonic(), 0, 0
-    while (passed := time.monotonic() - began) < seconds:
-        if passed >= (kills + 1) * KILL_EVERY:
-            workers = [int(str(event["pid"])) for event in one.events("worker.started")]
-            alive = [pid for pid in workers_of(one.process.pid) if pid in workers]
-            os.kill(alive[kills % len(alive)], signal.SIGKILL)
-            kills += 1
-        if passed >= (reloads + 0.5) * seconds / RELOADS:
-            one.set(MAX_SESSIONS_PEER=str(LIMIT), MAX_SESSIONS_NETWORK=str(200 + reloads // 2))
-            one.process.send_signal(signal.SIGHUP)
-            reloads += 1
-        time.sleep(0.05)
 
 
 def main(arguments: Sequence[str]) -> int:

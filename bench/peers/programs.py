@@ -68,10 +68,16 @@ class Ran:
 
 def generate(folder: Path, port: int, load: Load) -> Ran:
     """Have the sessions of *load* made to *port*. Raises `SystemExit` where the generator itself fails."""
-    numbers = (port, load.sessions, load.at_once, load.size, load.sources, int(load.blind))
-    command = [str(folder / "generator"), *map(str, numbers)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SILENCE, check=False)
+    done = subprocess.run(
+        command(folder, port, load), capture_output=True, text=True, timeout=SILENCE, check=False
+    )
     return parse(done.stdout, done.stderr)
+
+
+def command(folder: Path, port: int, load: Load) -> list[str]:
+    """Return what runs the generator. It prints a line for each session that fails, and last the figures."""
+    numbers = (port, load.sessions, load.at_once, load.size, load.sources, int(load.blind))
+    return [str(folder / "generator"), *map(str, numbers)]
 
 
 def parse(out: str, complaint: str = "") -> Ran:
