@@ -88,11 +88,12 @@ class Line:
     async def reply(self, patience: float) -> ReceivedReply:
         """Return the next reply, waiting at most *patience* seconds."""
         until, replies = trio.current_time() + patience, self._replies
-        while replies.empty or (reply := replies.next_reply()) is None:
+        reply = replies.next_reply()
+        while reply is None:
             data = await self.wire.receive(4096, until)
             if not data:
                 raise BackendUnavailable("closed the connection")
-            replies.receive(data)
+            reply = replies.next_of(data)
         if isinstance(reply, ReplyFault):
             raise BackendUnavailable(f"does not speak SMTP: {reply.why}")
         return reply

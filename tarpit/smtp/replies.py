@@ -124,6 +124,8 @@ class ReplyReader:
 
     def next_reply(self) -> ReceivedReply | ReplyFault | None:
         """Return the next whole reply, the fault, or None when more bytes are needed. Never raises."""
+        if not self.held:
+            return self._fault
         if not self._start and len(self.held) <= LINE_LIMIT and (whole := _whole(self.held)):
             self.held = b""
             return whole

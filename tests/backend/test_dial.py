@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from scoring.verdict import HostName, HostState
 from tarpit.backend.dial import Line, NoSocket, dial, greet
@@ -26,7 +27,7 @@ from tarpit.poller import Poller
 from tarpit.tls import Certificate, Trust
 from tests.support.backend import Answer, Does, fake_backend
 from tests.support.certificates import Authority
-from tests.support.wires import DIALLING, running
+from tests.support.wires import DIALLING, running, wire_pair
 
 PEER = Introduction(ip_address("192.0.2.7"), 4025, HostName("peer.example", HostState.CONFIRMED))
 OURS = ("192.0.2.2", 25)
@@ -265,3 +266,16 @@ async def test_no_socket_to_reach_it_with() -> None:
         places.places = (strange,)
         with pytest.raises(NoSocket, match="no socket: "):
             await dial(poller, places, DIALLING, trio.current_time())
+
+
+async def test_no_word_is_waited_for_after_a_fault(autojump_clock: MockClock) -> None:
+    """Who does not speak SMTP is told QUIT, and not listened to any more: its slot comes back at once."""
+    poller = Poller()
+    async with running(poller.run), wire_pair(poller, backend=True) as (wire, backend):
+        line = Line(wire, DIALLING)
+        await backend.say(b"login:\r\n")
+        with pytest.raises(BackendUnavailable, match="does not speak SMTP"):
+            await line.welcome()
+        await line.quit()
+        assert trio.current_time() == 0
+        assert await backend.hear() == b"QUIT\r\n"
