@@ -12,7 +12,7 @@ from scoring.answer import Answer
 from scoring.packet import KINDS, Reply, Trouble, decode, encode_question
 from tarpit.proxied import LIMIT, Header, HeaderFault, read
 from tarpit.smtp.addresses import ForwardPath, ReversePath, parse_forward_path, parse_reverse_path
-from tarpit.smtp.commands import Malformed, Plain, Rcpt, Verb, parse
+from tarpit.smtp.commands import Malformed, Plain, Rcpt, Verb, parse, parse_any
 from tarpit.smtp.content import Decoder, Encoder
 from tarpit.smtp.dialogue import Dialogue
 from tarpit.smtp.guard import Guard
@@ -36,9 +36,10 @@ def pieces(data: bytes, sizes: Iterator[int]) -> Iterator[bytes]:
 
 
 def commands(data: bytes) -> None:
-    """Any line is a command with its own bytes; a sound one is one line, printable or UTF-8."""
+    """Any line is a command with its own bytes, however it is read; a sound one is printable or UTF-8."""
     command = parse(data)
     assert command.line == data
+    assert command == parse_any(data)
     if isinstance(command, Malformed):
         return
     assert command.verb is not Verb.UNKNOWN
@@ -77,11 +78,12 @@ def replies(data: bytes) -> None:
 def _replies(stream: list[bytes] | Iterator[bytes]) -> list[ReceivedReply | ReplyFault]:
     reader, found = ReplyReader(), list[ReceivedReply | ReplyFault]()
     for piece in stream:
-        reader.receive(piece)
-        while (reply := reader.next_reply()) is not None:
+        reply = reader.next_of(piece)
+        while reply is not None:
             found.append(reply)
             if isinstance(reply, ReplyFault):
                 return found
+            reply = reader.next_reply()
     return found
 
 
@@ -167,8 +169,8 @@ def _relayed(data: bytes) -> None:
     ours, backend = Dialogue(), Lax(moods)
     observer = Observer(ours)
     for piece in stream:
-        ours.lines.receive(piece)
-        while not ours.closed and (heard := ours.next_heard()) is not None:
+        heard = ours.heard_in(piece)
+        while heard is not None and not ours.closed:
             refused = observer.refusal(heard)
             if refused is not None:
                 observer.refused(heard, refused)
@@ -182,6 +184,7 @@ def _relayed(data: bytes) -> None:
                 _pass_content(observer, backend, stream)
             if ours.state is State.OPAQUE:
                 return
+            heard = ours.next_heard()
         assert len(ours.lines) <= 2048 or ours.closed
     assert not backend.in_data or ours.closed
     assert all(not isinstance(parse(line.removesuffix(b"\r")), Malformed) for line in backend.commands)
@@ -198,8 +201,7 @@ def _exchange(observer: Observer, backend: Lax, line: bytes) -> None:
     raw = backend.receive(line)
     if line.upper().startswith(b"EHLO") and raw.startswith(b"250"):
         raw = OFFERS
-    observer.receive_from_backend(raw)
-    reply = observer.next_reply()
+    reply = observer.reply_in(raw)
     assert isinstance(reply, ReceivedReply), raw  # one reply to one command
     assert isinstance(observer.replied(reply), bytes)
 
@@ -223,8 +225,7 @@ def _pass_content(observer: Observer, backend: Lax, stream: Iterator[bytes]) -> 
         return
     assert (backend.in_data, len(backend.messages), backend.idle) == (False, taken + 1, True)
     observer.dialogue.lines.receive(guard.rest)
-    observer.receive_from_backend(raw)
-    reply = observer.next_reply()
+    reply = observer.reply_in(raw)
     assert isinstance(reply, ReceivedReply)
     observer.replied_to_content(reply)
 
