@@ -76,8 +76,9 @@ class Clean:
             if unheard is not None:
                 await line.quit()
         finally:
-            session.backend_seconds += trio.current_time() - began
-            loan.close()
+            now = trio.current_time()
+            session.backend_seconds += now - began
+            loan.close(now)
         return unheard
 
     async def _borrowed(self) -> Loan:

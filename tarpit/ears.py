@@ -80,8 +80,9 @@ class Ears:
                         return None
                 if backend.readable:
                     await self._unasked()
-                await peer.stir(until)
-                waited = True
+                if not peer.stopping:  # we may have been told to stop since it was looked at
+                    await peer.stir(until)
+                    waited = True
         finally:
             if sitter is not None:
                 sitter.stirs()

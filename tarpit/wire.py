@@ -46,21 +46,21 @@ class Wire(Parked):
 
     __slots__ = (
         "_broken",
-        "_hung_up",
         "_silent",
         "_socket",
-        "_stop",
         "_urgent",
         "_writable",
         "bytes_in",
         "bytes_out",
         "gone",
         "half_said",
+        "hung_up",
         "on_hangup",
         "peer",
         "poller",
         "readable",
         "sealed",
+        "stopping",
         "wakes",
     )
 
@@ -85,7 +85,9 @@ class Wire(Parked):
         super().__init__()
         self.poller, self.gone, self._silent, self._writable = poller, gone, silent, True
         self.readable = False  # whether a read may find something: bytes, an end, or an error
-        self._stop = self._hung_up = self._broken = False  # broken by a reset or an error: not merely closed
+        self.stopping = False  # whether `stop` was called
+        self.hung_up = False  # whether the other side closed or reset; what it sent before may be unread
+        self._broken = False  # by a reset or an error: not merely closed
         self._urgent = False  # whether a byte out of band has come: a read ends before it, and skips it
         self.wakes: Wire | None = None  # whose waiter is woken when this stirs while nobody waits here
         self.on_hangup: HangUp | None = None  # told of a FIN, reset or error, at once
@@ -98,16 +100,6 @@ class Wire(Parked):
         """Address and port of our end."""
         return end_of(self._socket.getsockname)
 
-    @property
-    def stopping(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stop
-
-    @property
-    def hung_up(self) -> bool:
-        """Whether the other side was seen to close or reset. What it sent before may be unread."""
-        return self._hung_up
-
     # -- reading and writing
 
     async def receive(self, limit: int, until: float = FOREVER, *, stoppable: bool = False) -> bytes:
@@ -118,7 +110,7 @@ class Wire(Parked):
         """
         parked = False
         while True:
-            if stoppable and self._stop:
+            if stoppable and self.stopping:
                 raise Stopping
             if self.readable:
                 if not parked:
@@ -127,15 +119,16 @@ class Wire(Parked):
                 data = self.receive_now(limit)
                 if data is not None:
                     return data
-            await self.stir(until)
-            parked = True
+            if not (stoppable and self.stopping):  # we may have been told to stop since it was looked at
+                await self.stir(until)
+                parked = True
 
     def receive_now(self, limit: int) -> bytes | None:
         """Return what is there, b"" at the end of the stream, or None when nothing is there yet."""
         try:
             data = self._socket.recv(limit)
         except BlockingIOError:
-            self.readable = self._hung_up
+            self.readable = self.hung_up
             return None
         except OSError as error:
             raise self.gone(reason_of(error)) from None
@@ -143,7 +136,7 @@ class Wire(Parked):
         self.bytes_in += size
         # a short read has emptied the socket, unless its end was told together with the bytes
         self.readable = (
-            size == limit or self._hung_up or self._urgent or (self.sealed is not None and self.sealed.more)
+            size == limit or self.hung_up or self._urgent or (self.sealed is not None and self.sealed.more)
         )
         return data
 
@@ -165,7 +158,7 @@ class Wire(Parked):
     def send(self, data: bytes, patience: float) -> Coroutine[None, None, None] | None:
         """Send all of *data* in *patience* seconds. None: it is done, as nearly always; or what is to await.
 
-        A coroutine for each command and each reply was 2 % of a session.
+        No coroutine for each command and each reply.
         """
         sent = self.send_now(data)
         return None if sent == len(data) else self._send_rest(data, sent, self.poller.now + patience)
@@ -195,7 +188,7 @@ class Wire(Parked):
         try:
             size = os.splice(*ends, limit, flags=os.SPLICE_F_NONBLOCK)
         except BlockingIOError:
-            self.readable = (self.readable and not reads) or self._hung_up
+            self.readable = (self.readable and not reads) or self.hung_up
             return None
         except OSError as error:
             raise self.gone(reason_of(error)) from None
@@ -206,7 +199,7 @@ class Wire(Parked):
     async def connected(self, until: float) -> None:
         """Wait for a connect in progress, which has no `peer` yet, to succeed."""
         self._writable = False
-        while not (self._writable or self._hung_up):
+        while not (self._writable or self.hung_up):
             await self.stir(until)
         if error := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             raise self.gone(reason_of(OSError(error, "")))
@@ -268,7 +261,7 @@ class Wire(Parked):
         if events & select.EPOLLPRI:
             self._urgent = True
         if events & HUNG_UP:
-            self._hung_up = self.readable = True
+            self.hung_up = self.readable = True
             self._broken = self._broken or bool(events & select.EPOLLERR)
             if self.on_hangup is not None:
                 self.on_hangup.hung_up()
@@ -282,7 +275,7 @@ class Wire(Parked):
 
     def stop(self) -> None:
         """End a stoppable wait, now or when it begins."""
-        self._stop = True
+        self.stopping = True
         self.wake()
 
     def close(self) -> None:

@@ -73,6 +73,22 @@ async def test_told_to_stop(autojump_clock: MockClock) -> None:
             await hears._hear()
 
 
+async def test_told_to_stop_while_it_waits_its_turn(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was about to read, and finds that there is nothing, does not wait for more."""
+    async with ears() as (hears, _peer, _):
+
+        async def stop() -> None:
+            hears._peer.stop()
+
+        hears._peer.readable = True  # as epoll may have it of what was read already
+        monkeypatch.setattr(trio.lowlevel, "checkpoint", stop)
+        with pytest.raises(Stopping):
+            await hears._hear()
+        assert trio.current_time() == 0
+
+
 async def test_silence(autojump_clock: MockClock) -> None:
     """A peer has its time for a command, and a sweep or two."""
     async with ears() as (hears, _, _backend):

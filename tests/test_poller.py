@@ -102,6 +102,37 @@ async def test_the_time_by_sweeps(nursery: trio.Nursery, autojump_clock: MockClo
         assert 0 <= poller.now - trio.current_time() <= SWEEP_EVERY
 
 
+async def test_the_time_in_a_long_sweep(
+    nursery: trio.Nursery, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it behind the clock while a sweep takes its time: no deadline may come too early."""
+    monkeypatch.setattr("tarpit.poller.SLICE", 1)
+    poller, behind = Poller(), list[float]()
+
+    class Slow(Seen):
+        def overdue(self) -> None:
+            super().overdue()
+            autojump_clock.jump(0.3)
+
+    async def look() -> None:
+        await trio.sleep(SWEEP_EVERY)
+        for _ in range(40):
+            behind.append(trio.current_time() - poller.now)
+            await trio.lowlevel.checkpoint()
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(12):
+            near, far = socket.socketpair()
+            stack.enter_context(near)
+            stack.enter_context(far)
+            poller.add(near.fileno(), Slow(deadline=0))
+        nursery.start_soon(look)
+        nursery.start_soon(poller.run)
+        await trio.sleep(3 * SWEEP_EVERY)
+    assert trio.current_time() >= 3
+    assert max(behind) <= 0
+
+
 async def test_a_sweep_lets_others_by(
     pair: Pair, nursery: trio.Nursery, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

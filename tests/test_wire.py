@@ -70,6 +70,23 @@ async def test_receive_now(autojump_clock: MockClock) -> None:
         assert pair.wire.receive_now(10) == b""
 
 
+async def test_stopped_while_it_waits_its_turn(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was about to read, and finds that there is nothing, does not wait for more."""
+    async with wired() as pair:
+        await trio.testing.wait_all_tasks_blocked()
+        pair.wire.readable = True  # as epoll may have it of what was read already
+
+        async def stop() -> None:
+            pair.wire.stop()
+
+        monkeypatch.setattr(trio.lowlevel, "checkpoint", stop)
+        with pytest.raises(Stopping):
+            await pair.wire.receive(100, 50, stoppable=True)
+        assert trio.current_time() == 0
+
+
 async def test_end_while_waiting(autojump_clock: MockClock) -> None:
     """The end of the stream ends the wait at once."""
     async with wired() as pair, trio.open_nursery() as nursery:

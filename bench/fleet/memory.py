@@ -110,9 +110,7 @@ class Deadlines(Poller):
     """A poller without sockets: wires are told by each other, and only their time-outs are left to it."""
 
     def __init__(self) -> None:
-        self._late: dict[
-            Watched, None
-        ] = {}  # those that have a time-out, in the order in which they began to
+        self._late: dict[Watched, None] = {}  # those that have a time-out, in the order in which it was set
         self._begun = trio.Event()
 
     @property
@@ -166,7 +164,7 @@ class MemoryWire(Wire):
         self._begin(poller, gone, silent)
         self._end = end
         self.readable = bool(end.inbox) or end.ended
-        self._hung_up = end.ended
+        self.hung_up = end.ended
         self.peer = peer
         end.told = self._told
 
@@ -185,7 +183,7 @@ class MemoryWire(Wire):
     def _told(self) -> None:
         self.readable = True
         if self._end.other.closed:
-            self._hung_up = True
+            self.hung_up = True
             if self.on_hangup is not None:
                 self.on_hangup.hung_up()
         self.wake()

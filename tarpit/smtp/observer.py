@@ -93,17 +93,8 @@ class Observer:
         self._outstanding = command
         return command.line + b"\r\n"
 
-    def receive_from_backend(self, data: bytes) -> None:
-        """Take what the backend sent."""
-        self._replies.receive(data)
-
-    def next_reply(self) -> ReceivedReply | ReplyFault | None:
-        """Return the backend's next complete reply, or its fault, or None when more is needed."""
-        reply = self._replies.next_reply()
-        return self._followed(reply) if self._replies.held else reply
-
     def reply_in(self, data: bytes) -> ReceivedReply | ReplyFault | None:
-        """Take what the backend sent, and return what `next_reply` does then, with three calls less."""
+        """Take what the backend sent; return its next whole reply, its fault, or None when more is needed."""
         reply = self._replies.next_of(data)
         return self._followed(reply) if self._replies.held else reply
 

@@ -184,7 +184,6 @@ def test_observer_never_raises(data: bytes, raw: bytes) -> None:
         assert not isinstance(heard, LineFault)
         assert isinstance(line, bytes)
         assert observer.forward(heard) == line + b"\r\n"
-        observer.receive_from_backend(raw)
-        reply = observer.next_reply()
+        reply = observer.reply_in(raw)
         assert isinstance(reply, ReceivedReply)
         assert isinstance(observer.replied(reply), bytes | ReplyFault)

@@ -25,8 +25,7 @@ def observer(state: State = State.READY, *, pipelining: bool = True, starttls: b
 
 def hear(ears: Observer, raw: bytes) -> ReceivedReply:
     """Return the reply that *raw* is."""
-    ears.receive_from_backend(raw)
-    reply = ears.next_reply()
+    reply = ears.reply_in(raw)
     assert isinstance(reply, ReceivedReply)
     return reply
 
@@ -93,23 +92,20 @@ def test_bytes_behind_a_reply(more: bytes) -> None:
     """One command has one reply: what stands behind it is a fault."""
     ears = observer()
     ears.forward(parse(b"NOOP"))
-    ears.receive_from_backend(b"250 ok\r\n" + more)
-    assert isinstance(ears.next_reply(), ReplyFault)
+    assert isinstance(ears.reply_in(b"250 ok\r\n" + more), ReplyFault)
 
 
 def test_reply_in_pieces() -> None:
     """Until a reply is whole there is none."""
     ears = observer()
-    ears.receive_from_backend(b"250-a\r\n25")
-    assert ears.next_reply() is None
+    assert ears.reply_in(b"250-a\r\n25") is None
     assert hear(ears, b"0 b\r\n").raw == b"250-a\r\n250 b\r\n"
 
 
 def test_garbage_is_a_fault() -> None:
     """What is no reply is the backend's fault."""
     ears = observer()
-    ears.receive_from_backend(b"hello\r\n")
-    assert isinstance(ears.next_reply(), ReplyFault)
+    assert isinstance(ears.reply_in(b"hello\r\n"), ReplyFault)
 
 
 EHLO = b"250-mx\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-STARTTLS\r\n250 SIZE 10\r\n"
