@@ -1,8 +1,10 @@
 /* The peers of `python -m bench peers`: the same sessions for every contestant, for little CPU of their own.
 
-   `generator PORT SESSIONS AT_ONCE SIZE SOURCES BLIND`: so many sessions, so many of them at any time, each
+   `generator PORT SESSIONS AT_ONCE SIZE SOURCES BLIND RATE`: so many sessions, so many of them at any time, each
    with one message of SIZE bytes, from the addresses 127.8.0.1, 127.8.1.1, ... in turn. As soon as a session
-   ends the next one begins (a closed loop). BLIND 1: STARTTLS first, and then in the clear, as `sink.c` does.
+   ends the next one begins (a closed loop); with a RATE, sessions a second, they begin by the clock instead, at
+   even distances, while fewer than AT_ONCE are open (an open loop: who serves them rests in between). BLIND 1:
+   STARTTLS first, and then in the clear, as `sink.c` does.
    A session lasts from connect to the reply to QUIT. Of each that fails it prints `failed WHEN ADDRESS PORT WHAT`
    (seconds of the monotonic clock; its own end). The last line is JSON; times in microseconds. */
 
@@ -33,7 +35,7 @@ struct session {
 };
 
 static struct session *sessions[MOST]; /* by descriptor */
-static int epoll, port, wanted, begun, ended, failed, at_once, sources, blind;
+static int epoll, port, wanted, begun, ended, failed, at_once, sources, blind, rate;
 static char *message, complaint[200];
 static size_t length;
 static long long *taken;
@@ -82,6 +84,15 @@ static void begin(void) {
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0) fail("epoll_ctl");
 }
 
+/* Begins the sessions whose time has come; returns the milliseconds until the next, or those of a silence. */
+static int begin_due(long long first) {
+    long long at = now();
+    while (begun < wanted && begun - ended < at_once && first + begun * 1000000000LL / rate <= at) begin();
+    if (begun == wanted || begun - ended >= at_once) return 100;
+    long long left = first + begun * 1000000000LL / rate - at;
+    return left <= 0 ? 0 : (int)(left / 1000000) + 1;
+}
+
 /* Ends a session, which went wrong if there is a reason, and begins the next. */
 static void finish(int fd, const char *reason) {
     struct session *session = sessions[fd];
@@ -95,7 +106,7 @@ static void finish(int fd, const char *reason) {
     } else taken[ended - failed] = now() - session->began;
     ended++;
     close(fd);
-    if (begun < wanted) begin();
+    if (begun < wanted && !rate) begin();
 }
 
 static void send_content(int fd, struct session *session) {
@@ -167,18 +178,19 @@ static void report(double seconds) {
 
 int main(int argc, char **argv) {
     struct rlimit limit;
-    if (argc != 7) return fprintf(stderr, "usage: generator PORT SESSIONS AT_ONCE SIZE SOURCES BLIND\n"), 2;
-    port = atoi(argv[1]), wanted = atoi(argv[2]), at_once = atoi(argv[3]), sources = atoi(argv[5]), blind = atoi(argv[6]);
+    if (argc != 8) return fprintf(stderr, "usage: generator PORT SESSIONS AT_ONCE SIZE SOURCES BLIND RATE\n"), 2;
+    port = atoi(argv[1]), wanted = atoi(argv[2]), at_once = atoi(argv[3]), sources = atoi(argv[5]), blind = atoi(argv[6]), rate = atoi(argv[7]);
     write_message((size_t)atol(argv[4]));
     signal(SIGPIPE, SIG_IGN);
     if (!getrlimit(RLIMIT_NOFILE, &limit)) limit.rlim_cur = limit.rlim_max, setrlimit(RLIMIT_NOFILE, &limit);
     if (!(taken = calloc((size_t)wanted, sizeof *taken)) || (epoll = epoll_create1(0)) < 0) fail("start");
-    long long began = now();
-    while (begun < wanted && begun < at_once) begin();
+    long long began = now(), heard = began;
+    while (!rate && begun < wanted && begun < at_once) begin();
     struct epoll_event events[EVENTS];
     while (ended < wanted) {
-        int count = epoll_wait(epoll, events, EVENTS, SILENCE);
-        if (count == 0) {
+        int count = epoll_wait(epoll, events, EVENTS, rate ? begin_due(began) : SILENCE);
+        if (count > 0) heard = now();
+        if (count == 0 && now() - heard > SILENCE * 1000000LL) {
             failed += wanted - ended, ended = wanted;
             snprintf(complaint, sizeof complaint, "nothing was heard for %d ms", SILENCE);
         }

@@ -49,6 +49,7 @@ class Load:
     size: int  # bytes a message
     blind: bool = False  # after STARTTLS
     sources: int = 64  # addresses
+    rate: int = 0  # sessions a second, begun by the clock; 0: the next begins when one ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def generate(folder: Path, port: int, load: Load) -> Ran:
 
 def command(folder: Path, port: int, load: Load) -> list[str]:
     """Return what runs the generator. It prints a line for each session that fails, and last the figures."""
-    numbers = (port, load.sessions, load.at_once, load.size, load.sources, int(load.blind))
+    numbers = (port, load.sessions, load.at_once, load.size, load.sources, int(load.blind), load.rate)
     return [str(folder / "generator"), *map(str, numbers)]
 
 

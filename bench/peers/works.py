@@ -34,6 +34,7 @@ SESSIONS: Final = 2000  # of the first row; the others keep their proportion to 
 
 WORKS: Final = (
     Work("small", "1 KiB, 20 at once", Load(SESSIONS, 20, 1024), ALL),
+    Work("paced", "1 KiB, 200 a second", Load(SESSIONS, 500, 1024, rate=200), ALL),
     Work("crowd", "1 KiB, 500 at once", Load(3000, 500, 1024), LEAN),
     Work("alone", "1 KiB, one at a time", Load(400, 1, 1024), (DIRECT, *LEAN)),
     Work(

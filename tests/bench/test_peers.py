@@ -184,7 +184,10 @@ def test_who_does_not_start_says_why(tmp_path: Path) -> None:
 
 
 @COMPILER
-@pytest.mark.parametrize("load", [Load(60, 20, 1024), Load(3, 2, 2**20), Load(3, 2, 2**20, blind=True)])
+@pytest.mark.parametrize(
+    "load",
+    [Load(60, 20, 1024), Load(60, 20, 1024, rate=500), Load(3, 2, 2**20), Load(3, 2, 2**20, blind=True)],
+)
 def test_the_c_programs(tmp_path: Path, load: Load) -> None:
     """Through the relay every message arrives whole, after STARTTLS too."""
     for name in ("generator", "sink", "relay"):
@@ -194,6 +197,17 @@ def test_the_c_programs(tmp_path: Path, load: Load) -> None:
         assert (ran.sessions, ran.failed, ran.complaint) == (load.sessions, 0, "")
         assert backend.taken().messages == load.sessions
         assert backend.taken().octets > load.sessions * load.size
+
+
+@COMPILER
+def test_paced_sessions_begin_by_the_clock(tmp_path: Path) -> None:
+    """The last of thirty at a hundred a second begins after 290 ms, however fast they are served."""
+    for name in ("generator", "sink", "relay"):
+        build(name, tmp_path)
+    with sink(tmp_path) as backend:
+        ran = generate(tmp_path, backend.port, Load(30, 20, 1024, rate=100))
+    assert (ran.sessions, ran.failed) == (30, 0)
+    assert ran.seconds >= 0.29
 
 
 @pytest.mark.e2e
