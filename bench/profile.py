@@ -6,29 +6,40 @@ same generator in C, in front of the same sink.
     --against TREE      another checkout beside this one: CPU a session of each, round by round in turns, and
                         their ratio. The machine's moods meet both: two runs apart tell nothing.
     (without)           py-spy (`pip install py-spy`) watches the worker: the share of each function, with
-                        all that it calls and by itself. --folded FILE keeps the stacks for flamegraph.pl.
+                        all that it calls and by itself, and who takes more than 5 % alone.
+    --flame FILE        draws the same as a flame graph, in SVG. --folded FILE keeps the stacks as py-spy
+                        wrote them, for flamegraph.pl and speedscope.
 
 A sampler sees where a process is, not what it costs: while `send` wakes a process that takes our core, the
-time goes on. Shares of system calls are upper bounds therefore, all others lower ones.
+time goes on. Therefore the watched worker has a core to itself, and whom it wakes has another: where they
+shared all, `send` was 12 to 39 % by the hour, and 15 to 20 so. The check on it is the kernel's own count of
+the worker's time in system calls, which stands beside the shares: they are as good as the two agree.
 """
 
 import argparse
+import os
+import platform
 import shutil
 import statistics
 import subprocess
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import trio
+
+from bench.flame import draw
 from bench.peers.contestants import OURS, Contestant, Surroundings, running
 from bench.peers.names import name_server
+from bench.peers.processor import times
 from bench.peers.programs import BENCH, build, cache, sink
 from bench.peers.rounds import measure, turns
 from bench.peers.works import WORKS, Work
+from bench.stacks import leaves, read, shares
 from bench.surroundings import workers_of
 
 RATE: Final = 400  # samples a second
@@ -38,15 +49,16 @@ Cost = Callable[[Contestant, Work], float]  # milliseconds of CPU a session
 
 def main(arguments: Sequence[str]) -> int:
     """Compare, or look; 2 where py-spy is not installed."""
-    options = _options(arguments)
+    asked = options(arguments)
     folder = cache()
     for program in ("generator", "sink"):
         build(program, folder)
-    work = next(work for work in WORKS if work.name == options.work)
+    work = next(work for work in WORKS if work.name == asked.work)
+    core = set[int]() if asked.against else reserve()
     with name_server() as names, sink(folder) as backend, ExitStack() as stack:
         around = Surroundings(folder, backend.port, names)
-        if options.against:
-            trees = {"ours": BENCH.parent, "other": options.against.resolve()}
+        if asked.against:
+            trees = {"ours": BENCH.parent, "other": asked.against.resolve()}
             both = {
                 name: stack.enter_context(running(OURS, replace(around, tree=tree)))
                 for name, tree in trees.items()
@@ -55,20 +67,17 @@ def main(arguments: Sequence[str]) -> int:
             def cpu(contestant: Contestant, load: Work) -> float:
                 return measure(folder, backend, contestant, load).cpu * 1000
 
-            print(compare(both, work, options.rounds, cpu))
+            print(compare(both, work, asked.rounds, cpu))
             return 0
         ours = stack.enter_context(running(OURS, around))
         measure(folder, backend, ours, work)  # memories warm up
-        with tempfile.TemporaryDirectory() as temporary:
-            folded = options.folded or Path(temporary, "folded")
-            watching = _watch(workers_of(ours.pid)[0], options.seconds, folded)
-            if watching is None:
-                print("py-spy is not here: pip install py-spy")
-                return 2
-            while watching.poll() is None:
-                measure(folder, backend, ours, work.scaled(0.5))
-            print("\n".join(shares(folded.read_text("utf-8").splitlines(), options.rows)))
-    return 0
+
+        def keep_busy() -> None:
+            measure(folder, backend, ours, work.scaled(0.5))
+
+        worker = workers_of(ours.pid)[0]
+        os.sched_setaffinity(worker, core)
+        return look(worker, work, asked, keep_busy)
 
 
 def compare(both: Mapping[str, Contestant], work: Work, rounds: int, cpu: Cost) -> str:
@@ -85,35 +94,68 @@ def compare(both: Mapping[str, Contestant], work: Work, rounds: int, cpu: Cost) 
     return f"{work.what}: {figures}; ratio {spread}"
 
 
-def shares(folded: Sequence[str], rows: int) -> list[str]:
-    """Return a table of *folded* stacks (`a;b;c 12`): each function's share, with its callees and alone."""
-    within, alone, total = Counter[str](), Counter[str](), 0
-    for line in folded:
-        stack, _, count = line.rpartition(" ")
-        frames = [frame.rpartition(":")[0] or frame for frame in stack.split(";")]
-        total += int(count)
-        alone[frames[-1]] += int(count)
-        within.update(dict.fromkeys(frames, int(count)))
-    table = [f"{total} samples", "  with what it calls   alone   function"]
-    most = [(name, count) for name, count in within.most_common() if count < 0.97 * total]
-    for name, samples in most[:rows]:
-        table.append(f"  {samples / total:17.1%} {alone[name] / total:7.1%}   {name.replace(' (', '  (')})")
-    return table
+def reserve() -> set[int]:
+    """Leave a core to the worker, with all that is started from now on; return which."""
+    cores = os.sched_getaffinity(0)
+    first = {min(cores)}
+    os.sched_setaffinity(0, cores - first or cores)
+    return first
 
 
-def _watch(pid: int, seconds: int, folded: Path) -> "subprocess.Popen[bytes] | None":
+def caption(work: Work, samples: int, system: float, now: datetime) -> tuple[str, str]:
+    """Return the title of the picture, and with what it was made."""
+    versions = f"Python {platform.python_version()}, trio {trio.__version__}, {platform.system()}"
+    kernel = f"by the kernel's own count {system:.0%} of the CPU was in system calls"
+    return (
+        f"The path of a clean session by samples, {now.day} {now:%B %Y}",
+        f"{work.what}; {samples:,} samples; {versions}; {kernel}.",
+    )
+
+
+def look(worker: int, work: Work, asked: argparse.Namespace, keep_busy: Callable[[], None]) -> int:
+    """Watch the *worker* while it is kept busy; print, and draw."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folded = asked.folded or Path(temporary, "folded")
+        watching, before = _watch(worker, asked.seconds, folded), times(worker)
+        if watching is None:
+            print("py-spy is not here: pip install py-spy")
+            return 2
+        while watching.poll() is None:
+            keep_busy()
+        user, system = (now - then for now, then in zip(times(worker), before, strict=True))
+        said = watching.communicate()[1]
+        if watching.returncode:
+            print(said.strip())
+            return 1
+        stacks = read(folded.read_text("utf-8").splitlines())
+    title, made = caption(
+        work, stacks.total(), system / max(user + system, 1), datetime.now(tz=UTC).astimezone()
+    )
+    large = leaves(stacks)
+    print("\n".join([*shares(stacks, asked.rows), large, made]))
+    if asked.flame:
+        asked.flame.write_text(draw(stacks, title, [made, large]), "utf-8")
+    return 0
+
+
+def _watch(pid: int, seconds: int, folded: Path) -> "subprocess.Popen[str] | None":
     program = shutil.which("py-spy")
     if program is None:
         return None
     command = [program, "record", "--pid", str(pid), "--duration", str(seconds), "--rate", str(RATE)]
+    manual = subprocess.run([program, "record", "--help"], capture_output=True, text=True, check=False).stdout
+    # A py-spy that sees no system call, as on some processors, leaves it to the function that makes it.
+    native = ["--native"] if "--native" in manual else []
     return subprocess.Popen(
-        [*command, "--format", "raw", "--output", str(folded)],
+        [*command, *native, "--format", "raw", "--output", str(folded)],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return what the command line asks for."""
     parser = argparse.ArgumentParser(
         prog="python -m bench profile",
         description=__doc__,
@@ -124,5 +166,6 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=10, help="to watch")
     parser.add_argument("--rows", type=int, default=60)
+    parser.add_argument("--flame", type=Path, metavar="FILE", help="draw the stacks there, as SVG")
     parser.add_argument("--folded", type=Path, metavar="FILE", help="keep the stacks there")
     return parser.parse_args(arguments)

@@ -19,6 +19,12 @@ def cpu_seconds(root: int) -> float:
     return sum(_own(pid) + _ended(pid) for pid in descendants(root))
 
 
+def times(pid: int) -> tuple[int, int]:
+    """Return what a process itself has used so far, in ticks: in its own code, and in the kernel for it."""
+    fields = _stat(pid)
+    return (int(fields[11]), int(fields[12])) if fields else (0, 0)
+
+
 def descendants(root: int) -> list[int]:
     """Return *root* and all its descendants that are alive."""
     children: dict[int, list[int]] = {}
