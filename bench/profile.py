@@ -22,6 +22,7 @@ import platform
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -139,7 +140,8 @@ def look(worker: int, work: Work, asked: argparse.Namespace, keep_busy: Callable
 
 
 def _watch(pid: int, seconds: int, folded: Path) -> "subprocess.Popen[str] | None":
-    program = shutil.which("py-spy")
+    beside = Path(sys.executable).parent  # where pip puts it; an environment need not be entered
+    program = shutil.which("py-spy") or shutil.which("py-spy", path=beside)
     if program is None:
         return None
     command = [program, "record", "--pid", str(pid), "--duration", str(seconds), "--rate", str(RATE)]

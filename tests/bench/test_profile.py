@@ -77,6 +77,7 @@ def test_no_sampler(
 ) -> None:
     """Whoever has none is told how to get it."""
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr("sys.executable", str(folder / "python"))
     assert watch(folder) == 2
     assert "pip install py-spy" in capsys.readouterr().out
 
@@ -90,6 +91,14 @@ def test_reserve() -> None:
         assert os.sched_getaffinity(0) == (before - core or before)
     finally:
         os.sched_setaffinity(0, before)
+
+
+def test_a_sampler_beside_the_interpreter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was installed into an environment is found by that environment's Python."""
+    (folder / "bin").mkdir()
+    install(folder / "bin", PY_SPY.replace("$0.busy", str(folder / "py-spy.busy")))
+    monkeypatch.setattr("sys.executable", str(folder / "bin" / "python"))
+    assert watch(folder) == 0
 
 
 def test_caption() -> None:
