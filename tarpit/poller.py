@@ -1,10 +1,14 @@
 """Who can be read or written, for all connections of a worker.
 
-One edge-triggered epoll holds every socket, and one task sleeps on that epoll and wakes the tasks
-whose sockets stirred. A session parks with nothing but itself: no registration per wait, no cancel
-scope per time-out. Deadlines are looked at once a second, which is fine enough for time-outs of
-minutes; what needs finer time is the business of `drip`. For the same reason they may be reckoned from
-`now`, which is as coarse, and not from a clock that would be read fifty times a session.
+One edge-triggered epoll holds every socket, and one task sleeps on that epoll. A session parks with nothing
+but itself: no registration per wait, no cancel scope per time-out. Deadlines are looked at once a second,
+which is fine enough for time-outs of minutes; what needs finer time is the business of `drip`. For the same
+reason they may be reckoned from `now`, which is as coarse, and not from a clock that would be read fifty
+times a session.
+
+The task does not wake the others itself: what it reschedules would run a turn of the scheduler later, and at
+a moderate load each event would cost two turns. An instrument of trio's, called between its wait and the
+tasks that are due, does it in the turn in which the task is woken, which only goes back to sleep.
 
 Rejected: `trio.lowlevel.wait_readable` with a cancel scope a read. It costs 0.50 to 0.66 ms of CPU
 for a short relayed session against 0.30 ms this way (docs/design.md).
@@ -12,7 +16,9 @@ for a short relayed session against 0.30 ms this way (docs/design.md).
 What is read or written, and what a hang-up means, is in `wire`.
 """
 
+import contextlib
 import select
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 import trio
@@ -33,6 +39,28 @@ class Watched(Protocol):
 
     def overdue(self) -> None:
         """`deadline` has passed."""
+
+
+class _Herald(trio.abc.Instrument):
+    """Wakes whoever's socket has stirred, whenever *sleeper*, who waits for *epoll*, has been woken."""
+
+    def __init__(
+        self, sleeper: trio.lowlevel.Task, epoll: select.epoll, watched: Mapping[int, Watched]
+    ) -> None:
+        self._sleeper, self._epoll, self._watched = sleeper, epoll, watched
+        self.bug: BaseException | None = None  # that ended this: the sleeper, awake, has to raise it
+
+    def after_io_wait(self, _: float) -> None:
+        """Be called by trio once it has seen what happened, before those who are due have their turn."""
+        if self._sleeper.custom_sleep_data is not None:
+            return
+        try:
+            for descriptor, events in self._epoll.poll(0, 1024):
+                # one woken earlier in this round may have closed it: tasks run only after the round
+                self._watched[descriptor].stirred(events)
+        except BaseException as bug:  # trio writes a line of log, and goes on without us
+            self.bug = bug
+            raise
 
 
 class Poller:
@@ -62,15 +90,19 @@ class Poller:
 
     async def run(self) -> None:
         """Wake whoever is due, until cancelled; then close the epoll."""
+        sleeper = trio.lowlevel.current_task()
+        herald = _Herald(sleeper, self._epoll, self._watched)
+        trio.lowlevel.add_instrument(herald)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._sweep)
-                while True:
+                while herald.bug is None:
+                    sleeper.custom_sleep_data = herald  # trio takes it away when it wakes us
                     await trio.lowlevel.wait_readable(self._epoll)
-                    for descriptor, events in self._epoll.poll(0, 1024):
-                        # one woken earlier in this round may have closed it: tasks run only after the round
-                        self._watched[descriptor].stirred(events)
+                raise herald.bug
         finally:
+            with contextlib.suppress(KeyError):  # not one that failed
+                trio.lowlevel.remove_instrument(herald)
             trio.lowlevel.notify_closing(self._epoll)
             self._epoll.close()
 

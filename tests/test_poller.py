@@ -8,8 +8,9 @@ from typing import Final
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
+from tarpit.parked import FOREVER, Parked
 from tarpit.poller import HUNG_UP, SWEEP_EVERY, Poller
 
 Pair = tuple[socket.socket, socket.socket]
@@ -29,6 +30,22 @@ class Seen:
 
     def overdue(self) -> None:
         self.times_overdue.append(trio.current_time())
+
+
+class Sleeper(Parked):
+    """Somebody may sleep here until the socket stirs."""
+
+    def stirred(self, _: int) -> None:
+        self.wake()
+
+
+class Turns(trio.abc.Instrument):
+    """Counts the turns of the scheduler."""
+
+    count = 0
+
+    def before_io_wait(self, _: float) -> None:
+        self.count += 1
 
 
 @pytest.fixture
@@ -164,5 +181,51 @@ async def test_cancelled_closes_the_epoll(autojump_clock: MockClock) -> None:
     """No descriptor is left behind."""
     poller = Poller()
     with trio.move_on_after(3):
+        await poller.run()
+    assert poller._epoll.closed
+
+
+async def test_wakes_in_the_same_turn(pair: Pair, nursery: trio.Nursery) -> None:
+    """Who is woken runs in the turn of the scheduler in which trio has seen the event, each time."""
+    poller, sleeper, turns = Poller(), Sleeper(), Turns()
+    poller.add(pair[0].fileno(), sleeper)
+    nursery.start_soon(poller.run)
+    await wait_all_tasks_blocked()
+    trio.lowlevel.add_instrument(turns)
+    for times in range(1, 4):
+        pair[1].send(b"x")
+        await sleeper.stir(FOREVER)
+        assert turns.count == times
+
+
+async def test_more_than_one_poller(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """Each tells of its own sockets; the end of one leaves the other to its work."""
+    with contextlib.ExitStack() as stack:
+        ours, theirs = socket.socketpair(), socket.socketpair()
+        for sock in (*ours, *theirs):
+            stack.enter_context(sock)
+        staying, leaving, seen, other = Poller(), Poller(), Seen(), Seen()
+        staying.add(ours[0].fileno(), seen)
+        leaving.add(theirs[0].fileno(), other)
+        nursery.start_soon(staying.run)
+        with trio.move_on_after(A_WHILE):
+            await leaving.run()
+        ours[1].send(b"x")
+        theirs[1].send(b"x")
+        await trio.sleep(A_WHILE)
+    assert seen.events & select.EPOLLIN
+    assert not other.events & select.EPOLLIN
+
+
+async def test_a_bug_ends_it(pair: Pair) -> None:
+    """What is raised by who is told comes out where the poller runs: nobody waits on for what has ended."""
+
+    class Broken(Seen):
+        def stirred(self, _: int) -> None:
+            raise LookupError
+
+    poller = Poller()
+    poller.add(pair[0].fileno(), Broken())
+    with trio.fail_after(5), pytest.RaisesGroup(LookupError):
         await poller.run()
     assert poller._epoll.closed
