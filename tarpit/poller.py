@@ -6,6 +6,9 @@ which is fine enough for time-outs of minutes; what needs finer time is the busi
 reason they may be reckoned from `now`, which is as coarse, and not from a clock that would be read fifty
 times a session.
 
+Whether a socket takes bytes is told only where somebody waits for that: a new one always does, and an event
+to say so would be a turn of the scheduler for each connection.
+
 The task does not wake the others itself: what it reschedules would run a turn of the scheduler later, and at
 a moderate load each event would cost two turns. An instrument of trio's, called between its wait and the
 tasks that are due, does it in the turn in which the task is woken, which only goes back to sleep.
@@ -26,7 +29,7 @@ import trio
 SWEEP_EVERY: Final = 1.0  # seconds between two looks at the deadlines
 SLICE: Final = 1000  # connections that are looked at before others get their turn
 HUNG_UP: Final = select.EPOLLHUP | select.EPOLLRDHUP | select.EPOLLERR
-_WATCHED: Final = select.EPOLLIN | select.EPOLLPRI | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_WATCHED: Final = select.EPOLLIN | select.EPOLLPRI | select.EPOLLRDHUP | select.EPOLLET
 
 
 class Watched(Protocol):
@@ -78,6 +81,14 @@ class Poller:
         """Begin to watch an open, non-blocking socket."""
         self._watched[descriptor] = watched
         self._epoll.register(descriptor, _WATCHED)
+
+    def tell_of_room(self, descriptor: int) -> None:
+        """From now on tell of a watched socket when it takes bytes (again); at once, if it does now.
+
+        May come after `run` has ended: somebody may still be saying QUIT.
+        """
+        if not self._epoll.closed:
+            self._epoll.modify(descriptor, _WATCHED | select.EPOLLOUT)
 
     def remove(self, descriptor: int) -> None:
         """Stop watching. Must be called before the descriptor is closed; may come after `run` has ended."""

@@ -28,7 +28,7 @@ from tarpit.sockets import end_of, reason_of
 
 _LINGER_ROUNDS: Final = 16  # reads after our last word, at most: a peer that floods is cut off
 
-_IN, _OUT = select.EPOLLIN, select.EPOLLOUT
+_IN: Final = select.EPOLLIN
 _RARE: Final = HUNG_UP | select.EPOLLPRI
 
 Failure = Callable[[str], Exception]
@@ -48,8 +48,8 @@ class Wire(Parked):
         "_broken",
         "_silent",
         "_socket",
+        "_told_of_room",
         "_urgent",
-        "_writable",
         "bytes_in",
         "bytes_out",
         "gone",
@@ -83,7 +83,8 @@ class Wire(Parked):
     def _begin(self, poller: Poller, gone: Failure, silent: Failure) -> None:
         """Set all that has nothing to do with a socket."""
         super().__init__()
-        self.poller, self.gone, self._silent, self._writable = poller, gone, silent, True
+        self.poller, self.gone, self._silent = poller, gone, silent
+        self._told_of_room = False  # whether epoll says when the kernel takes bytes again
         self.readable = False  # whether a read may find something: bytes, an end, or an error
         self.stopping = False  # whether `stop` was called
         self.hung_up = False  # whether the other side closed or reset; what it sent before may be unread
@@ -166,16 +167,22 @@ class Wire(Parked):
     async def _send_rest(self, data: bytes, sent: int, until: float) -> None:
         while sent < len(data):
             self.half_said = True
+            self._expect_room()
             await self.stir(until)
             sent += self.send_now(data[sent:])
         self.half_said = False
+
+    def _expect_room(self) -> None:
+        """Be told when the kernel takes bytes, as after it has not taken all of them."""
+        if not self._told_of_room:
+            self._told_of_room = True
+            self.poller.tell_of_room(self._socket.fileno())
 
     def send_now(self, data: bytes) -> int:
         """Send what the kernel takes at once; return how many bytes that was."""
         try:
             sent = self._socket.send(data)
         except BlockingIOError:
-            self._writable = False
             return 0
         except OSError as error:
             raise self.gone(reason_of(error)) from None
@@ -189,6 +196,8 @@ class Wire(Parked):
             size = os.splice(*ends, limit, flags=os.SPLICE_F_NONBLOCK)
         except BlockingIOError:
             self.readable = (self.readable and not reads) or self.hung_up
+            if not reads:
+                self._expect_room()
             return None
         except OSError as error:
             raise self.gone(reason_of(error)) from None
@@ -198,12 +207,12 @@ class Wire(Parked):
 
     async def connected(self, until: float) -> None:
         """Wait for a connect in progress, which has no `peer` yet, to succeed."""
-        self._writable = False
-        while not (self._writable or self.hung_up):
+        self._expect_room()
+        while not (self.peer[1] or self.hung_up):
             await self.stir(until)
+            self.peer = end_of(self._socket.getpeername)
         if error := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             raise self.gone(reason_of(OSError(error, "")))
-        self.peer = end_of(self._socket.getpeername)
 
     def seal(self, context: ssl.SSLContext, host: str | None = None) -> Sealed:
         """Go on inside TLS, as the server, or as the client of *host*; the handshake is yet to be made."""
@@ -213,6 +222,8 @@ class Wire(Parked):
         except OSError as error:
             raise self.gone(f"TLS: {reason_of(error)}") from None
         self.poller.add(self._socket.fileno(), self)
+        self._told_of_room = False
+        self._expect_room()  # a handshake may wait for that
         self.readable = True  # bytes right behind the handshake may be read with it
         return self.sealed
 
@@ -251,8 +262,6 @@ class Wire(Parked):
         """Take note of what epoll said, and wake whoever waits."""
         if events & _IN:
             self.readable = True
-        if events & _OUT:
-            self._writable = True
         if events & _RARE:
             self._stirred_oddly(events)
         self.wake()

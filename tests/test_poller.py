@@ -78,6 +78,20 @@ async def test_tells_of_a_hang_up(pair: Pair, nursery: trio.Nursery, autojump_cl
     assert seen.events & HUNG_UP
 
 
+async def test_tells_of_room_where_it_is_asked_for(
+    pair: Pair, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """That a socket takes bytes stirs nobody who has not asked; who asks is told at once."""
+    poller, seen = Poller(), Seen()
+    nursery.start_soon(poller.run)
+    poller.add(pair[0].fileno(), seen)
+    await trio.sleep(A_WHILE)
+    assert seen.events == 0
+    poller.tell_of_room(pair[0].fileno())
+    await trio.sleep(A_WHILE)
+    assert seen.events == select.EPOLLOUT
+
+
 async def test_removed_is_forgotten(pair: Pair, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     """Who is removed is told nothing more: neither bytes nor time-outs."""
     poller, seen = Poller(), Seen(deadline=0)
@@ -226,6 +240,7 @@ async def test_a_bug_ends_it(pair: Pair) -> None:
 
     poller = Poller()
     poller.add(pair[0].fileno(), Broken())
+    pair[1].send(b"x")
     with trio.fail_after(5), pytest.RaisesGroup(LookupError):
         await poller.run()
     assert poller._epoll.closed

@@ -182,6 +182,19 @@ async def test_send_all_over_a_full_buffer(autojump_clock: MockClock) -> None:
         assert pair.wire.bytes_out == len(data)
 
 
+@pytest.mark.parametrize("tcp", [False, True])
+async def test_send_piece_by_piece_over_a_full_buffer(tcp: bool) -> None:
+    """Each time that the kernel is full, the first and any other, the wait ends when the peer has read."""
+    async with wired(tcp=tcp) as pair:
+        for _ in range(3):
+            filled = fill(pair.wire)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(pair.wire.send_all, b"x" * 1000)
+                await trio.testing.wait_all_tasks_blocked()
+                assert pair.wire.half_said
+                assert (await drain(pair.far, filled + 1000))[-1000:] == b"x" * 1000
+
+
 async def test_send_to_who_does_not_read(autojump_clock: MockClock) -> None:
     """Who reads nothing is silent in the end."""
     async with wired() as pair:
@@ -395,7 +408,7 @@ async def test_a_cancelled_read_loses_nothing(autojump_clock: MockClock) -> None
 
 
 async def test_a_wire_outlives_its_poller(autojump_clock: MockClock) -> None:
-    """When all is cancelled at once the poller may end first; the wire is closed all the same."""
+    """When all is cancelled at once the poller may end first: a send just waits then, a close closes."""
     near, far = socket.socketpair()
     poller = Poller()
     wire = Wire(poller, near)
@@ -403,6 +416,9 @@ async def test_a_wire_outlives_its_poller(autojump_clock: MockClock) -> None:
         nursery.start_soon(poller.run)
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
+    with trio.move_on_after(1) as scope:
+        await wire.send_all(bytes(fill(wire)))
+    assert scope.cancelled_caught
     wire.close()
     assert (near.fileno(), len(poller)) == (-1, 0)
     far.close()
