@@ -3,13 +3,38 @@
 A task parks here with nothing but itself. Who wakes it is `poller`.
 """
 
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Generator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
+import outcome
 import trio
 
 FOREVER: Final = float("inf")
+T = TypeVar("T")
+
+
+class _Nothing(outcome.Outcome[None]):
+    """What a wait returns that is over: nothing, any number of times.
+
+    A new `outcome.Value` for each, good for one use, would be a quarter of what it takes to wake a task.
+    """
+
+    __slots__ = ()
+
+    def unwrap(self) -> None:
+        """Return nothing."""
+
+    def send(self, gen: Generator[T, None, object]) -> T:
+        """Let *gen* go on."""
+        return gen.send(None)
+
+    async def asend(self, agen: AsyncGenerator[T, None]) -> T:
+        """Let *agen* go on."""
+        return await agen.asend(None)
+
+
+NOTHING: Final = _Nothing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +50,11 @@ class TimeOuts:
 class Parked:
     """Where a task waits."""
 
-    __slots__ = ("_task", "deadline")
+    __slots__ = ("_task", "deadline", "wakes")
 
     def __init__(self) -> None:
         self._task: trio.lowlevel.Task | None = None
+        self.wakes: Parked | None = None  # whose waiter is woken when this stirs while nobody waits here
         self.deadline = FOREVER  # infinite while nobody waits
 
     def stir(self, until: float) -> Awaitable[object]:
@@ -47,12 +73,14 @@ class Parked:
         return trio.lowlevel.Abort.SUCCEEDED
 
     def wake(self) -> None:
-        """Let whoever waits go on."""
+        """Let whoever waits here go on; or else for the partner (`wakes`), so that one wait does for both."""
         task = self._task
         if task is not None:
             self._task = None
             self.deadline = FOREVER
-            trio.lowlevel.reschedule(task)
+            trio.lowlevel.reschedule(task, NOTHING)
+        elif self.wakes is not None:
+            self.wakes.wake()
 
     def overdue(self) -> None:
         """The deadline has passed: whoever waits goes on, and finds nothing."""

@@ -61,7 +61,6 @@ class Wire(Parked):
         "readable",
         "sealed",
         "stopping",
-        "wakes",
     )
 
     def __init__(
@@ -90,7 +89,6 @@ class Wire(Parked):
         self.hung_up = False  # whether the other side closed or reset; what it sent before may be unread
         self._broken = False  # by a reset or an error: not merely closed
         self._urgent = False  # whether a byte out of band has come: a read ends before it, and skips it
-        self.wakes: Wire | None = None  # whose waiter is woken when this stirs while nobody waits here
         self.on_hangup: HangUp | None = None  # told of a FIN, reset or error, at once
         self.half_said = False  # a piece of what was to be sent is out, and no more of it will follow
         self.bytes_in = self.bytes_out = 0
@@ -250,13 +248,6 @@ class Wire(Parked):
     def hold_usual(self) -> None:
         """Take `hold_small` back: bytes may flow."""
         buffers.widen(self._socket)
-
-    def wake(self) -> None:
-        """Let whoever waits here go on; or else for the partner (`wakes`), so that one wait does for both."""
-        if self._task is not None:
-            super().wake()
-        elif self.wakes is not None:
-            self.wakes.wake()
 
     def stirred(self, events: int) -> None:
         """Take note of what epoll said, and wake whoever waits."""

@@ -1,12 +1,13 @@
 """Where a task waits."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from tarpit.parked import FOREVER, Parked
+from tarpit.parked import FOREVER, NOTHING, Parked
 
 
 async def test_woken(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
@@ -52,3 +53,19 @@ async def test_cancelled(autojump_clock: MockClock) -> None:
 def test_nobody_waits(end: Callable[[Parked], None]) -> None:
     """There is nobody to wake."""
     end(Parked())
+
+
+async def test_nothing() -> None:
+    """It says what `outcome.Value(None)` says, and as often as it is wanted."""
+
+    def steps() -> Generator[str, None, None]:
+        yield "on"
+
+    async def steps_too() -> AsyncGenerator[str, None]:
+        yield "on"
+
+    for _ in range(2):
+        assert NOTHING.send(steps()) == "on"
+        async with aclosing(steps_too()) as others:
+            assert await NOTHING.asend(others) == "on"
+        NOTHING.unwrap()
