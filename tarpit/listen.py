@@ -76,12 +76,13 @@ class Listener(Parked):
         poller.add(self._socket.fileno(), self)
         try:
             while True:
-                if self._came:
-                    await trio.lowlevel.checkpoint()  # there may be no end of them
-                    await self._accept_or_rest()
                 due = self._next_due()
-                if not self._came and due > trio.current_time():
+                if self._came or due <= trio.current_time():
+                    await trio.lowlevel.checkpoint()  # there may be no end of them
+                else:
                     await self.stir(due)  # for the next connection, or for when an event is to be told
+                if self._came:
+                    await self._accept_or_rest()
                 self._tell()
         finally:
             self._closed = True
