@@ -101,7 +101,7 @@ class Poller:
 
     async def run(self) -> None:
         """Wake whoever is due, until cancelled; then close the epoll."""
-        sleeper = trio.lowlevel.current_task()
+        sleeper, descriptor = trio.lowlevel.current_task(), self._epoll.fileno()
         herald = _Herald(sleeper, self._epoll, self._watched)
         trio.lowlevel.add_instrument(herald)
         try:
@@ -109,7 +109,7 @@ class Poller:
                 nursery.start_soon(self._sweep)
                 while herald.bug is None:
                     sleeper.custom_sleep_data = herald  # trio takes it away when it wakes us
-                    await trio.lowlevel.wait_readable(self._epoll)
+                    await trio.lowlevel.wait_readable(descriptor)
                 raise herald.bug
         finally:
             with contextlib.suppress(KeyError):  # not one that failed
