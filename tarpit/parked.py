@@ -82,6 +82,8 @@ class Parked:
         elif self.wakes is not None:
             self.wakes.wake()
 
-    def overdue(self) -> None:
-        """The deadline has passed: whoever waits goes on, and finds nothing."""
+    def overdue(self) -> bool:
+        """The deadline has passed: whoever waits goes on, and finds nothing. Returns whether anybody did."""
+        waits = self._task is not None
         self.wake()
+        return waits

@@ -40,8 +40,8 @@ class Watched(Protocol):
     def stirred(self, events: int) -> None:
         """Something happened on the socket: a mask of EPOLL flags."""
 
-    def overdue(self) -> None:
-        """`deadline` has passed."""
+    def overdue(self) -> bool:
+        """`deadline` has passed. Returns whether somebody waited, and was not being woken already."""
 
 
 class _Herald(trio.abc.Instrument):

@@ -266,12 +266,14 @@ class Wire(Parked):
             if self.on_hangup is not None:
                 self.on_hangup.hung_up()
 
-    def overdue(self) -> None:
-        """End a wait that took too long."""
+    def overdue(self) -> bool:
+        """End a wait that took too long, and return whether there was one."""
         task, self._task = self._task, None
-        if task is not None:
-            self.deadline = FOREVER
-            trio.lowlevel.reschedule(task, outcome.Error(self._silent("no answer in time")))
+        if task is None:
+            return False
+        self.deadline = FOREVER
+        trio.lowlevel.reschedule(task, outcome.Error(self._silent("no answer in time")))
+        return True
 
     def stop(self) -> None:
         """End a stoppable wait, now or when it begins."""

@@ -31,7 +31,8 @@ async def test_overdue(nursery: trio.Nursery, autojump_clock: MockClock) -> None
 
     async def late() -> None:
         await trio.sleep(3)
-        parked.overdue()
+        assert parked.overdue()
+        assert not parked.overdue(), "it is being woken already"
 
     nursery.start_soon(late)
     await parked.stir(2)
@@ -45,12 +46,12 @@ async def test_cancelled(autojump_clock: MockClock) -> None:
         await parked.stir(FOREVER)
     assert scope.cancelled_caught
     parked.wake()
-    parked.overdue()
+    assert not parked.overdue()
     assert parked.deadline == FOREVER
 
 
 @pytest.mark.parametrize("end", [Parked.wake, Parked.overdue])
-def test_nobody_waits(end: Callable[[Parked], None]) -> None:
+def test_nobody_waits(end: Callable[[Parked], object]) -> None:
     """There is nobody to wake."""
     end(Parked())
 

@@ -28,8 +28,9 @@ class Seen:
     def stirred(self, events: int) -> None:
         self.events |= events
 
-    def overdue(self) -> None:
+    def overdue(self) -> bool:
         self.times_overdue.append(trio.current_time())
+        return True
 
 
 class Sleeper(Parked):
@@ -141,9 +142,9 @@ async def test_the_time_in_a_long_sweep(
     poller, behind = Poller(), list[float]()
 
     class Slow(Seen):
-        def overdue(self) -> None:
-            super().overdue()
+        def overdue(self) -> bool:
             autojump_clock.jump(0.3)
+            return super().overdue()
 
     async def look() -> None:
         await trio.sleep(SWEEP_EVERY)

@@ -22,8 +22,8 @@ REMEMBERED: Final = 60.0  # seconds for which a network is known for sessions th
 SOON: Final = 1.0  # from here on a session is silent, and not between two commands
 
 
-def _nothing() -> None:
-    pass
+def _nothing() -> bool:
+    return False
 
 
 class Sitter:
@@ -36,10 +36,13 @@ class Sitter:
         self._ending = idlers.ending
         self.network = network
         self.since = 0.0
-        self.end: Callable[[], None] = _nothing
+        self.end: Callable[[], bool] = _nothing
 
-    def waiting(self, end: Callable[[], None]) -> "Sitter":
-        """`with`: let it be known that the peer is waited for; *end* ends that, with 421 4.4.2."""
+    def waiting(self, end: Callable[[], bool]) -> "Sitter":
+        """`with`: let it be known that the peer is waited for; *end* ends that, with 421 4.4.2.
+
+        It returns whether it did: somebody who has just been woken hears what the peer said.
+        """
         self.end = end
         return self
 
@@ -49,7 +52,7 @@ class Sitter:
     def __exit__(self, *_: object) -> None:
         self.stirs()
 
-    def rests(self, end: Callable[[], None], now: float) -> None:
+    def rests(self, end: Callable[[], bool], now: float) -> None:
         """Begin what `waiting` stands around, for whoever knows the time: three waits a session come here."""
         self.end, self.since = end, now
         self._ending.discard(self)  # told to end before, it has got over that
@@ -89,9 +92,9 @@ class Idlers:
         while len(self.ending) < wanted and self.next_end() <= now:
             longest = next(iter(self.resting))
             del self.resting[longest]
-            self.ending.add(longest)
-            self._remember(longest.network, now)
-            longest.end()
+            if longest.end():
+                self.ending.add(longest)
+                self._remember(longest.network, now)
 
     def _remember(self, network: bytes, now: float) -> None:
         self._ended.pop(network, None)

@@ -4,6 +4,7 @@ import trio
 from trio.testing import MockClock
 
 from tarpit.backend.idle import LONGEST, REMEMBERED, SOON, Idlers, Sitter
+from tests.support.sitters import noting
 
 A, B = b"a", b"b"
 
@@ -25,7 +26,7 @@ class Scene:
     async def _wait(
         self, name: str, sitter: Sitter, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        with sitter.waiting(lambda: self.ended.append(name)):
+        with sitter.waiting(noting(self.ended, lambda: name)):
             task_status.started()
             await trio.sleep_forever()
 
@@ -71,22 +72,35 @@ async def test_who_speaks_in_the_last_moment(autojump_clock: MockClock) -> None:
         sitter = await scene.wait("one")
         await trio.sleep(LONGEST)
         scene.idlers.end(1)
-        with sitter.waiting(lambda: scene.ended.append("again")):
+        with sitter.waiting(noting(scene.ended, lambda: "again")):
             await trio.sleep(LONGEST)
             scene.idlers.end(1)
         assert scene.ended == ["one", "again"]
         nursery.cancel_scope.cancel()
 
 
+async def test_who_is_being_woken_is_not_ended(autojump_clock: MockClock) -> None:
+    """What its peer has just said comes first: it holds no other's place among those on their way out."""
+    idlers, ended = Idlers(), list[str]()
+    woken, silent = Sitter(idlers, A), Sitter(idlers, B)
+    woken.rests(lambda: False, trio.current_time())
+    silent.rests(noting(ended, lambda: "silent"), trio.current_time())
+    await trio.sleep(LONGEST)
+    idlers.end(1)
+    assert ended == ["silent"]
+    assert idlers.ending == {silent}
+    assert not idlers.silent(A)
+
+
 async def test_by_a_time_that_is_known(autojump_clock: MockClock) -> None:
     """Whoever knows the time says it, and it is as if it had been asked for."""
     idlers, ended, now = Idlers(), list[str](), trio.current_time()
     sitter = Sitter(idlers, A)
-    sitter.rests(lambda: ended.append("one"), now)
+    sitter.rests(noting(ended, lambda: "one"), now)
     assert idlers.next_end() == now + LONGEST
     sitter.stirs()
     assert idlers.next_end() == float("inf")
-    sitter.rests(lambda: ended.append("two"), now)
+    sitter.rests(noting(ended, lambda: "two"), now)
     await trio.sleep(LONGEST)
     idlers.end(1)
     assert ended == ["two"]

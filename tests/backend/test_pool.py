@@ -20,6 +20,7 @@ from tarpit.destinations import BackendAddress
 from tarpit.errors import BackendUnavailable
 from tarpit.poller import Poller
 from tests.support.backend import Answer, Does, FakeBackend, fake_backend
+from tests.support.sitters import noting
 from tests.support.wires import DIALLING, running
 
 OURS = ("192.0.2.2", 25)
@@ -286,7 +287,7 @@ async def test_an_idle_session_can_be_told_to_end(autojump_clock: MockClock) -> 
         pool = pool_of(poller, fake, queue=60)
         nursery.start_soon(pool.end_idle)
         loan = await pool.borrow(STRANGER, ours=OURS, purpose=Purpose.JOIN)
-        with loan.sitter.waiting(lambda: ended.append(trio.current_time())):
+        with loan.sitter.waiting(noting(ended, trio.current_time)):
             await trio.sleep(100)
             assert not ended
             nursery.start_soon(partial(pool.borrow, STRANGER, ours=OURS, purpose=Purpose.JOIN))

@@ -8,6 +8,7 @@ from tarpit.backend.balance import SLOW_START
 from tarpit.backend.idle import SOON, Sitter
 from tarpit.backend.slots import OURS, Purpose, Queue, Slots
 from tarpit.destinations import BackendAddress
+from tests.support.sitters import noting
 
 JOIN, COMMIT, CHECK, PROBE = Purpose.JOIN, Purpose.COMMIT, Purpose.CHECK, Purpose.PROBE
 CROWD, ALONE = b"crowd", b"alone"
@@ -129,7 +130,7 @@ async def test_silent_strangers_keep_to_their_quarter(autojump_clock: MockClock)
     async with trio.open_nursery() as nursery:
         scene = Scene(nursery, slots(8))
         await scene.fill(8, CROWD)
-        with Sitter(scene.backends[0].idlers, CROWD).waiting(lambda: None):
+        with Sitter(scene.backends[0].idlers, CROWD).waiting(lambda: False):
             await trio.sleep(SOON)
             await scene.come("crowd", JOIN, network=CROWD)
             assert await scene.give_back(JOIN, network=CROWD) == []
@@ -150,7 +151,7 @@ async def test_who_speaks_again_gets_on(autojump_clock: MockClock) -> None:
         scene = Scene(nursery, slots(4))
         await scene.fill(4, CROWD)
         nursery.start_soon(scene.queue.end_idle, scene.backends)
-        with Sitter(scene.backends[0].idlers, CROWD).waiting(lambda: None):
+        with Sitter(scene.backends[0].idlers, CROWD).waiting(lambda: False):
             await trio.sleep(SOON)
             await scene.come("crowd", JOIN, network=CROWD)
             assert await scene.give_back(JOIN, network=CROWD) == []
@@ -168,9 +169,7 @@ async def test_silent_sessions_are_ended(autojump_clock: MockClock) -> None:
         idlers, ended, began = scene.backends[0].idlers, list[tuple[str, float]](), trio.current_time()
 
         async def sit(name: str) -> None:
-            def end() -> None:
-                ended.append((name, trio.current_time() - began))
-
+            end = noting(ended, lambda: (name, trio.current_time() - began))
             with Sitter(idlers, ALONE).waiting(end):
                 await trio.sleep_forever()
 
@@ -203,7 +202,7 @@ async def test_nobody_is_ended_for_what_would_not_help(autojump_clock: MockClock
             await scene.queue.take(among, purpose)
         ended = list[bool]()
         nursery.start_soon(scene.queue.end_idle, scene.backends)
-        with Sitter(one.idlers, ALONE).waiting(lambda: ended.append(True)):
+        with Sitter(one.idlers, ALONE).waiting(noting(ended, lambda: True)):
             await scene.come("check", CHECK, one)
             await scene.come("probe", PROBE, one)
             await scene.come("elsewhere", JOIN, other)

@@ -67,7 +67,7 @@ class House:
         sitter = Sitter(slots.idlers, network)
         with trio.CancelScope() as stay:
             if visit.silent:
-                with sitter.waiting(stay.cancel):
+                with sitter.waiting(lambda: stay.cancel() is None):
                     await trio.sleep(visit.stays)
             else:
                 await trio.sleep(visit.stays)
