@@ -139,6 +139,8 @@ class Relay(Ears):
             await self._voice.say(STUFFED, Stage.PROMPT)
             return
         dialogue, observer, voice = self._dialogue, self._observer, self._voice
+        if self._backend.readable:
+            await self._unasked()  # what it has said by now is no answer to what it has not heard
         if (rest := self._backend.send(observer.forward(command), self._time_outs.reply)) is not None:
             await rest
         if isinstance(command, Hello | Mail):
@@ -155,6 +157,8 @@ class Relay(Ears):
 
     async def replay(self, command: Command) -> ReceivedReply:
         """Send a command that the peer has had its answer to already; return the backend's reply."""
+        if self._backend.readable:
+            await self._unasked()
         if (rest := self._backend.send(command.line + b"\r\n", self._time_outs.reply)) is not None:
             await rest
         return await self._reply(self._time_outs.reply)

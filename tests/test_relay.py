@@ -178,6 +178,28 @@ async def test_a_421_unasked_is_passed_on(autojump_clock: MockClock) -> None:
         assert await peer.hear() == b"421 4.3.2 shutting down\r\n"
 
 
+@pytest.mark.parametrize(
+    ("stray", "why", "shown"),
+    [
+        (b"421 4.3.2 shutting down\r\n", "said 421 unasked", b"421 4.3.2 shutting down\r\n"),
+        (b"250 2.0.0 Ok\r\n", "spoke unasked", b""),
+    ],
+)
+@pytest.mark.parametrize("replayed", [False, True], ids=["relayed", "replayed"])
+async def test_what_was_said_before_is_no_answer(
+    stray: bytes, why: str, shown: bytes, replayed: bool, autojump_clock: MockClock
+) -> None:
+    """PIP-07: what is there when a command is to go on answers nothing, and the command does not go."""
+    async with relay() as (joined, peer, backend):
+        await backend.say(stray)
+        await peer.say(b"NOOP\r\n")
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(BackendUnavailable, match=why):
+            await (joined.replay(parse(b"NOOP")) if replayed else joined.run())
+        assert await hears_nothing(backend)
+        assert await peer.hear() == shown if shown else await hears_nothing(peer)
+
+
 async def test_a_silent_backend_is_given_up(autojump_clock: MockClock) -> None:
     """The reply's time-out is the backend's fault, not the peer's."""
     async with relay() as (joined, peer, _):
@@ -457,11 +479,12 @@ async def test_the_next_transaction_waits(autojump_clock: MockClock) -> None:
 async def test_nothing_is_heard_behind_quit(autojump_clock: MockClock) -> None:
     """PIP-06: QUIT is answered, and the rest goes to nobody."""
     async with relay() as (joined, peer, backend):
-        await peer.say(b"QUIT\r\nMAIL FROM:<a@b.example>\r\n")
-        await backend.say(b"221 Bye\r\n")
-        await joined.run()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(joined.run)
+            await peer.say(b"QUIT\r\nMAIL FROM:<a@b.example>\r\n")
+            assert await backend.hear() == b"QUIT\r\n"
+            await backend.say(b"221 Bye\r\n")
         assert await peer.hear() == b"221 Bye\r\n"
-        assert await backend.hear() == b"QUIT\r\n"
         assert await hears_nothing(backend)
 
 
@@ -479,11 +502,18 @@ WRONG = [
 async def test_replies_that_do_not_fit(line: bytes, replies: bytes, autojump_clock: MockClock) -> None:
     """A backend that answers what was not asked is cut off; the peer hears nothing of it."""
     async with relay() as (joined, peer, backend):
-        await peer.say(line + b"\r\nRSET\r\n")
-        await backend.say(replies)
-        with pytest.raises(BackendUnavailable):
-            await joined.run()
-        assert await backend.hear() == line + b"\r\n"
+
+        async def answer() -> None:
+            assert await backend.hear() == line + b"\r\n"
+            await backend.say(replies)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(answer)
+            await peer.say(line + b"\r\nRSET\r\n")
+            with pytest.raises(BackendUnavailable):
+                await joined.run()
+        assert await hears_nothing(backend)
+        assert await hears_nothing(peer)
         assert joined.last_reply in {b"", replies}
 
 
