@@ -11,14 +11,14 @@ from collections.abc import Coroutine
 from typing import Final, Protocol
 
 from tarpit.drip import Wheel
-from tarpit.pace import Pace, Stage
+from tarpit.pace import FULL_SPEED, Pace, Stage
 from tarpit.smtp.commands import Malformed, Verb
 from tarpit.smtp.dialogue import Dialogue, Heard
-from tarpit.smtp.lines import LineFault
 from tarpit.smtp.replies import Reply
 from tarpit.wire import Wire
 
-STAGES: Final = {
+_OTHER: Final = Stage.OTHER
+STAGES: Final = dict.fromkeys(Verb, _OTHER) | {
     Verb.HELO: Stage.HELLO,
     Verb.EHLO: Stage.HELLO,
     Verb.MAIL: Stage.MAIL,
@@ -34,9 +34,7 @@ NAMING: Final = frozenset({Verb.HELO, Verb.EHLO, Verb.MAIL, Verb.RCPT})  # those
 
 def stage_of(heard: Heard) -> Stage:
     """Return which budget the reply to *heard* has."""
-    if isinstance(heard, LineFault) or (isinstance(heard, Malformed) and heard.verb in NAMING):
-        return Stage.OTHER
-    return STAGES.get(heard.verb, Stage.OTHER)
+    return _OTHER if isinstance(heard, Malformed) and heard.verb in NAMING else STAGES[heard.verb]
 
 
 async def _said() -> None:
@@ -87,10 +85,10 @@ class Voice:
         Most is said to peers that nobody slows, and the kernel takes it at once: a coroutine less each time.
         """
         wire, pace = self.wire, self._pacer.pace_for(stage)
-        if not pace.slow or wire.stopping:
+        if pace is FULL_SPEED or not pace.slow or wire.stopping:
             return wire.send(data, self._patience)
         return self._wheel.say(
-            self.wire,
+            wire,
             data,
             pace,
             patience=self._patience,

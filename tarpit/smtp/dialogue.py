@@ -7,9 +7,8 @@ is joined to the backend in mid-session, the observer takes over the server's di
 """
 
 from collections.abc import Callable
-from typing import Final
 
-from tarpit.smtp.commands import Command, Hello, Mail, Malformed, Rcpt, SyntaxFault, Verb, parse
+from tarpit.smtp.commands import SOUND, Command, Hello, Mail, Malformed, Rcpt, SyntaxFault, Verb, parse
 from tarpit.smtp.limits import FEWEST, FRESH, UNCOUNTED, USUAL, Limits, Tally
 from tarpit.smtp.lines import LineFault, Lines
 from tarpit.smtp.offences import NONE, Offences
@@ -17,7 +16,8 @@ from tarpit.smtp.replies import Reply
 from tarpit.smtp.states import State, after, after_content
 
 Heard = Command | LineFault
-_FAULTS: Final = (LineFault, Malformed)
+_BDAT, _DATA, _QUIT = Verb.BDAT, Verb.DATA, Verb.QUIT  # as in `commands`: at each command of a session
+_CLOSED, _READY = State.CLOSED, State.READY
 
 
 class Dialogue:
@@ -74,13 +74,11 @@ class Dialogue:
 
     def next_heard(self) -> Heard | None:
         """Return the next command or fault in order, or None when more bytes are needed."""
-        return self._heard(self.lines.next_line())
+        return self.heard_in(b"")
 
     def heard_in(self, data: bytes) -> Heard | None:
-        """Take what the peer sent, and return what `next_heard` does then: two calls less for one line."""
-        return self._heard(self.lines.next_of(data))
-
-    def _heard(self, line: bytes | LineFault | None) -> Heard | None:
+        """Take what the peer sent, and return what `next_heard` does then."""
+        line = self.lines.next_of(data)
         if line is None:
             return None
         if self.lines.held and not self.offences.early and b"PIPELINING" not in self.keywords:
@@ -114,7 +112,7 @@ class Dialogue:
         """
         if not self.lines.held or self.state is State.DATA:
             return False
-        if stuffed := not isinstance(heard, LineFault) and heard.verb is Verb.DATA:
+        if stuffed := heard.verb is _DATA:
             self.close()
         return stuffed
 
@@ -124,19 +122,19 @@ class Dialogue:
 
     def settle(self, heard: Heard, code: int) -> None:
         """Take note that *heard* was answered with *code*."""
-        if isinstance(heard, _FAULTS):
+        if not isinstance(heard, SOUND):
             self._account().count(heard, code)
             self._settle_fault(heard, code)
             return
         verb = heard.verb
         if code >= 400 or verb not in UNCOUNTED:
             self._account().count(heard, code)
-        if verb is Verb.BDAT:
+        if verb is _BDAT:
             self.close()  # what follows is raw content, not commands
             return
         self.state = state = after(self.state, verb, code)
-        self.parted = verb is Verb.QUIT and state is State.CLOSED
-        if state is State.READY:
+        self.parted = verb is _QUIT and state is _CLOSED
+        if state is _READY:
             self.standing = 0  # no transaction is open
         if code >= 400:
             self._settle_refused(heard, code)

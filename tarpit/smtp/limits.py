@@ -33,6 +33,7 @@ TOO_MANY_RECIPIENTS: Final = Reply.of(452, "4.5.3 Too many recipients")
 HELLO: Final = frozenset({Verb.HELO, Verb.EHLO})
 ALWAYS_JUNK: Final = frozenset({Verb.NOOP, Verb.RSET, Verb.VRFY, Verb.EXPN, Verb.HELP})
 UNCOUNTED: Final = frozenset({Verb.MAIL, Verb.DATA, Verb.QUIT})  # once accepted
+_RCPT: Final = Verb.RCPT
 FEWEST: Final = 100  # recipients of a transaction that every limit has room for
 
 
@@ -72,7 +73,7 @@ class Tally:
 
         *standing* are the recipients that the open transaction has. QUIT is always answered.
         """
-        verb = Verb.UNKNOWN if isinstance(heard, LineFault) else heard.verb
+        verb = heard.verb
         if verb is Verb.QUIT:
             return None
         if self._over(limits) or (self._is_junk(verb) and self.junk >= limits.junk):
@@ -81,13 +82,13 @@ class Tally:
 
     def count(self, heard: Command | LineFault, code: int) -> None:
         """Take note that *heard* was answered with *code*."""
-        verb = Verb.UNKNOWN if isinstance(heard, LineFault) else heard.verb
+        verb = heard.verb
         if code >= 500 and isinstance(heard, Rcpt):
             self.refused += 1
             self.spotless = False
         elif code >= 400:
             self._count_failure(code)
-        elif verb is Verb.RCPT:
+        elif verb is _RCPT:
             self.accepted += 1
         else:
             if self._is_junk(verb):

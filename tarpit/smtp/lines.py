@@ -8,6 +8,8 @@ lines (`guard`). RFC 5321 sections 2.3.8 (line ends) and 4.5.3.1.4 (length).
 from enum import Enum
 from typing import Final
 
+from tarpit.smtp.commands import Verb
+
 LIMIT: Final = 2048  # bytes of a command line, CRLF included; which verbs may be that long is `commands`
 FLOOD: Final = 65536  # bytes of an overlong line that are skipped before we give up
 _TLS_HELLO: Final = b"\x16\x03"
@@ -26,6 +28,11 @@ class LineFault(Enum):
     def fatal(self) -> bool:
         """Whether nothing more may be read as commands."""
         return self is not LineFault.TOO_LONG
+
+    @property
+    def verb(self) -> Verb:
+        """The command that was said: none that is known."""
+        return Verb.UNKNOWN
 
 
 class Lines:
@@ -70,11 +77,18 @@ class Lines:
 
     def next_of(self, data: bytes) -> bytes | LineFault | None:
         """Take *data*, and return what `next_line` does then."""
-        whole = data.find(b"\n", 0, LIMIT) + 1 == len(data) and data.endswith(b"\r\n")
-        if whole and not self.held and self._skipped < 0 and not self._dead and data[0] != _TLS_HELLO[0]:
+        if (
+            not self.held
+            and data.endswith(b"\r\n")
+            and data.find(b"\n", 0, LIMIT) + 1 == len(data)
+            and self._skipped < 0
+            and not self._dead
+            and data[0] != _TLS_HELLO[0]
+        ):
             # one line, all of it here: nearly always, and a third of the work
             return data[:-2]
-        self.receive(data)
+        if data:
+            self.receive(data)
         return self.next_line()
 
     def next_line(self) -> bytes | LineFault | None:

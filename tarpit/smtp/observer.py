@@ -9,18 +9,17 @@ It says what it heard and moves the state; the sockets are `tarpit.relay`.
 
 from typing import Final
 
-from tarpit.smtp.commands import Command, Hello, Mail, Plain, Rcpt, Verb
+from tarpit.smtp.commands import SOUND, Command, Hello, Plain, Verb
 from tarpit.smtp.dialogue import Dialogue, Heard
 from tarpit.smtp.keywords import offered, shown
 from tarpit.smtp.limits import FEWEST
-from tarpit.smtp.lines import LineFault
 from tarpit.smtp.replies import ReceivedReply, Reply, ReplyFault, ReplyReader
 from tarpit.smtp.server import NO_RECIPIENTS, NO_STARTTLS, OUT_OF_ORDER, refusal_in
 from tarpit.smtp.states import State, in_order
 
-_SOUND: Final = (Mail, Rcpt, Plain, Hello)
 # commands that are refused for what the session has come to, never for themselves
 _USUAL: Final = frozenset({Verb.HELO, Verb.EHLO, Verb.MAIL, Verb.RCPT, Verb.DATA, Verb.RSET, Verb.QUIT})
+_DATA, _IN_TURN = Verb.DATA, State.RCPT  # as in `commands`: at each command of a session
 
 
 class Observer:
@@ -53,13 +52,13 @@ class Observer:
         """Return the answer to what may not go on to the backend, or None when it may."""
         dialogue = self.dialogue
         if (
-            isinstance(heard, _SOUND)
+            isinstance(heard, SOUND)
             and heard.verb in _USUAL
             and dialogue.tally.spotless
             and dialogue.standing < FEWEST
             and heard.line.isascii()
             and (dialogue.hello is not None or not dialogue.secure)
-            and (heard.verb is not Verb.DATA or dialogue.state is State.RCPT)
+            and (heard.verb is not _DATA or dialogue.state is _IN_TURN)
         ):
             return None  # nearly always: what follows would find nothing, at ten calls instead of none
         return self._objection(heard)
@@ -68,11 +67,10 @@ class Observer:
         refused = refusal_in(self.dialogue, heard)
         if refused is not None:
             return refused
-        if not isinstance(heard, LineFault) and heard.verb is Verb.STARTTLS and not self._has_tls:
+        if heard.verb is Verb.STARTTLS and not self._has_tls:
             return OUT_OF_ORDER if self.dialogue.secure else NO_STARTTLS
         if self.dialogue.secure and self.dialogue.hello is None:
             # the backend has not heard that the dialogue began anew, and would take MAIL
-            assert not isinstance(heard, LineFault)
             refused = None if in_order(State.GREETED, heard.verb) else OUT_OF_ORDER
         if refused is None and isinstance(heard, Plain) and heard.verb is Verb.DATA:
             # a backend may say 354 all the same (RFC 2920 section 3.1), and the content would be for nobody
@@ -116,7 +114,7 @@ class Observer:
         if command is None:
             return ReplyFault("a reply to nothing")
         code, verb = reply.code, command.verb
-        if code < 400 and (code >= 300) != (verb is Verb.DATA):
+        if code < 400 and (code >= 300) != (verb is _DATA):
             return ReplyFault(f"a {code} to {verb.name}")
         if isinstance(command, Hello):
             return self._replied_to_hello(command, self._greeting(command, reply))
