@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Hearing = TypeVar("Hearing", bound=Observer)
 T = TypeVar("T")
 
+_BANNER, _PASS = Stage.BANNER, Treatment.PASS  # as in `smtp.commands`
+_GUARDS: Final[dict[bool, Callable[[], Guard]]] = {False: Guard, True: partial(Guard, refuse_bare=True)}
 NO_ROUTE: Final = Reply.of(550, "5.7.1 No mail for this domain is taken here")  # TARPIT_ROUTES says `refuse`
 
 
@@ -71,7 +73,8 @@ class Clean:
         began = trio.current_time()
         try:
             relay = self.joined(loan, self.observer(pipelining=True, kind=Observer))
-            await session.voice.say(line.banner, Stage.BANNER)
+            if (rest := session.voice.say_now(line.banner, _BANNER)) is not None:
+                await rest
             unheard = await self.relayed(relay, line)
             if unheard is not None:
                 await line.quit()
@@ -103,17 +106,18 @@ class Clean:
     ) -> Relay:
         """Return a relay between the peer and the backend of *loan*; what is given differs from the usual."""
         session, services = self._session, self._session.services
+        inquiries = session.inquiries
         session.relay = Relay(
             session.voice,
             loan.line.wire,
             observer,
             services.time_outs,
-            on_command=session.inquiries.begin,
-            before_rcpt=session.inquiries.count,
+            on_command=inquiries.begin,
+            before_rcpt=inquiries.count,
             parts=parts or self._parts,
             elsewhere=elsewhere or self._elsewhere,
             once=once,
-            guard=partial(Guard, refuse_bare=services.means.refuse_bare),
+            guard=_GUARDS[services.means.refuse_bare],
             starttls=self.starttls if services.terminator is not None else None,
             sitter=loan.sitter,
         )
@@ -144,7 +148,8 @@ class Clean:
             raise
 
     def _parts(self, _: Heard) -> bool:
-        return not self._session.dialogue.standing and turned(self._session)
+        session = self._session
+        return not session.dialogue.standing and session.judgement.treatment is not _PASS and turned(session)
 
     def _elsewhere(self, rcpt: Rcpt) -> Reply | None:
         routes = self._session.services.routes

@@ -57,11 +57,11 @@ class Ears:
 
         Outside a transaction a peer that lets us wait may be told to come again; mail begun is not cut.
         """
-        peer, backend, dialogue = self._peer, self._backend, self._dialogue
-        until, waited = self._soon(self._time_outs.command), False
+        peer, backend, dialogue, now = self._peer, self._backend, self._dialogue, self._poller.now
+        until, waited = now + self._time_outs.command, False
         sitter = self._sitter if dialogue.state in OUTSIDE else None
         if sitter is not None:
-            sitter.rests(peer.overdue, self._poller.now)
+            sitter.rests(peer.overdue, now)
         try:
             while True:
                 if peer.stopping:
@@ -106,7 +106,8 @@ class Ears:
         raise BackendUnavailable("said 421 unasked")
 
     async def _reply(self, patience: float) -> ReceivedReply:
-        backend, observer, until, reply = self._backend, self._observer, self._soon(patience), None
+        backend, observer, reply = self._backend, self._observer, None
+        until = self._poller.now + patience
         while reply is None:
             if backend.readable:
                 await trio.lowlevel.checkpoint()
@@ -118,15 +119,11 @@ class Ears:
             elif data is not None:
                 raise BackendUnavailable("closed the connection instead of replying")
         if isinstance(reply, ReplyFault):
-            raise BackendUnavailable(f"does not speak SMTP: {reply.why}")
+            raise no_smtp(reply)
         self.last_reply = reply.raw
         return reply
 
-    @staticmethod
-    def _sound(shown: bytes | ReplyFault) -> bytes:
-        if isinstance(shown, ReplyFault):
-            raise BackendUnavailable(f"does not speak SMTP: {shown.why}")
-        return shown
 
-    def _soon(self, seconds: float) -> float:
-        return self._poller.now + seconds
+def no_smtp(fault: ReplyFault) -> BackendUnavailable:
+    """Return what is to be raised for *fault*."""
+    return BackendUnavailable(f"does not speak SMTP: {fault.why}")

@@ -12,27 +12,31 @@ from typing import Final
 import trio
 
 from tarpit.backend.idle import Sitter
-from tarpit.ears import Ears
+from tarpit.ears import Ears, no_smtp
 from tarpit.errors import PeerGone, PeerSilent
 from tarpit.intake import NOT_TAKEN, SLOWEST
 from tarpit.lane import carry
 from tarpit.pace import Stage
 from tarpit.parked import TimeOuts
-from tarpit.smtp.commands import Command, Hello, Mail, Rcpt, Verb
+from tarpit.smtp.commands import SOUND, Command, Hello, Mail, Rcpt, Verb
 from tarpit.smtp.dialogue import Heard
 from tarpit.smtp.guard import Guard
-from tarpit.smtp.lines import LineFault
 from tarpit.smtp.observer import Observer
-from tarpit.smtp.replies import ReceivedReply, Reply
+from tarpit.smtp.replies import ReceivedReply, Reply, ReplyFault
 from tarpit.smtp.server import STUFFED
 from tarpit.smtp.states import State
-from tarpit.voice import Voice, stage_of
+from tarpit.voice import STAGES, Voice, stage_of
 from tarpit.wire import Wire
 
 BLOCK: Final = 65536  # bytes: 16 and 256 KiB were both slower
 BLOCKS: Final = 8  # before others get their turn: a turn for each was a tenth of a large message
 REFUSED_BYTES: Final = 64 * 1024**2  # of a refused message that are still read, to say so at its end
 REFUSED_SECONDS: Final = 300.0  # ... and for how long
+
+# where a relay ends: that of one transaction is over when it is between two
+_ENDS: Final = {False: frozenset({State.CLOSED}), True: frozenset({State.CLOSED, State.READY})}
+_NAMING: Final = (Mail, Hello)  # what says who it is
+_DATA, _END, _OPAQUE, _STARTTLS = State.DATA, Stage.END, State.OPAQUE, Verb.STARTTLS  # as in `smtp.commands`
 
 
 def _nothing(_: Command) -> None:
@@ -54,9 +58,9 @@ class Relay(Ears):
         "_before_rcpt",
         "_blocks",
         "_elsewhere",
+        "_ends",
         "_guard",
         "_on_command",
-        "_once",
         "_parts",
         "_starttls",
         "blind",
@@ -84,7 +88,7 @@ class Relay(Ears):
         self._before_rcpt = before_rcpt  # returns what is to be awaited, if there is anything
         self._parts = parts  # whether a command is not for this backend, nor are those behind it
         self._elsewhere = elsewhere  # why a recipient is not for it, although others are
-        self._once = once  # for one transaction alone
+        self._ends = _ENDS[once]  # *once*: for one transaction alone
         self._guard = guard
         self._starttls = starttls  # answers it, where TLS ends with us: then the backend never hears of it
         self.committing = False  # from the end of data until a good reply to it has been said
@@ -98,11 +102,11 @@ class Relay(Ears):
         `BackendUnavailable`, `Stopping`.
         """
         heard, dialogue, observer = first, self._dialogue, self._observer
-        while not self._over:
+        while dialogue.state not in self._ends:
             if heard is None:
                 if observer.parting is not None:
                     await self._part(observer.parting)
-                heard = dialogue.next_heard() if len(dialogue.lines) else None
+                heard = dialogue.next_heard() if dialogue.lines.held else None
                 if heard is None and (heard := await self._hear()) is None:
                     raise PeerGone("closed without QUIT")
             if isinstance(heard, Rcpt) and (asked := self._before_rcpt(heard)) is not None:
@@ -115,17 +119,13 @@ class Relay(Ears):
             if refusal is not None:
                 await self._refuse(heard, refusal)
             else:
-                assert not isinstance(heard, LineFault)
-                if heard.verb is Verb.STARTTLS and self._starttls is not None:
+                assert isinstance(heard, SOUND)
+                if heard.verb is _STARTTLS and self._starttls is not None:
                     await self._starttls(heard)
                 else:
                     await self.exchange(heard)
             heard = None
         return None
-
-    @property
-    def _over(self) -> bool:
-        return self._dialogue.closed or (self._once and self._dialogue.state is State.READY)
 
     async def _refuse(self, heard: Heard, reply: Reply) -> None:
         self._observer.refused(heard, reply)
@@ -133,26 +133,29 @@ class Relay(Ears):
 
     async def exchange(self, command: Command) -> None:
         """Send one command on, pass its reply back, and do what that reply opens: content, or TLS."""
-        if command.verb is Verb.STARTTLS and len(self._dialogue.lines):
+        dialogue, observer, backend = self._dialogue, self._observer, self._backend
+        verb, patience = command.verb, self._time_outs.reply
+        if verb is _STARTTLS and dialogue.lines.held:
             # injected before TLS, to be taken for what came inside it (CVE-2011-0411)
-            self._dialogue.close()
+            dialogue.close()
             await self._voice.say(STUFFED, Stage.PROMPT)
             return
-        dialogue, observer, voice = self._dialogue, self._observer, self._voice
-        if self._backend.readable:
+        if backend.readable:
             await self._unasked()  # what it has said by now is no answer to what it has not heard
-        if (rest := self._backend.send(observer.forward(command), self._time_outs.reply)) is not None:
+        if (rest := backend.send(observer.forward(command), patience)) is not None:
             await rest
-        if isinstance(command, Hello | Mail):
+        if isinstance(command, _NAMING):
             self._on_command(command)
-        shown = self._sound(observer.replied(await self._reply(self._time_outs.reply)))
-        if dialogue.stuffed(command):
+        shown = observer.replied(await self._reply(patience))
+        if isinstance(shown, ReplyFault):
+            raise no_smtp(shown)
+        if dialogue.lines.held and dialogue.stuffed(command):
             shown = STUFFED.encode()
-        if (rest := voice.say_now(shown, stage_of(command))) is not None:
+        if (rest := self._voice.say_now(shown, STAGES[verb])) is not None:
             await rest
-        if dialogue.state is State.DATA:
+        if (state := dialogue.state) is _DATA:
             await self._content()
-        elif dialogue.state is State.OPAQUE:
+        elif state is _OPAQUE:
             await self._opaque()
 
     async def replay(self, command: Command) -> ReceivedReply:
@@ -164,10 +167,11 @@ class Relay(Ears):
         return await self._reply(self._time_outs.reply)
 
     async def _content(self) -> None:
-        guard, poller, backend, patience = self._guard(), self._poller, self._backend, self._time_outs.block
-        block = self._dialogue.lines.take_rest()
-        began, received = poller.now, len(block)
-        passed = guard.receive(block)
+        guard, dialogue = self._guard(), self._dialogue
+        poller, backend, patience = self._poller, self._backend, self._time_outs.block
+        began = poller.now
+        block = dialogue.lines.take_rest() or await self._block(began + patience)
+        received, passed = len(block), guard.receive(block)
         while not guard.ended and guard.fault is None:
             if passed and (rest := backend.send(passed, patience)) is not None:
                 sending = trio.current_time()
@@ -180,18 +184,22 @@ class Relay(Ears):
         if guard.fault is not None:
             await self._turn_away(guard, NOT_TAKEN[guard.fault])
             return
-        self._dialogue.mended += guard.mended
-        await self._unasked()  # whatever it said by now is no answer to an end it has not seen
+        dialogue.mended += guard.mended
+        if backend.readable or received > len(block):  # who has a part of it may have spoken just now
+            await self._unasked()  # whatever it said by now is no answer to an end it has not seen
         self.committing = True
         if (rest := backend.send(passed, patience)) is not None:
             await rest
-        self._dialogue.lines.receive(guard.rest)
+        if guard.rest:
+            dialogue.lines.receive(guard.rest)
         reply = await self._reply(self._time_outs.dot)
-        shown = self._sound(self._observer.replied_to_content(reply))
+        shown = self._observer.replied_to_content(reply)
+        if isinstance(shown, ReplyFault):
+            raise no_smtp(shown)
         self.committing = reply.positive  # a refusal leaves no doubt
         # the kernel takes a reply to somebody who has gone, too: whether it is heard must be asked before
-        left = self._peer.has_left() and not self._dialogue.lines.holds_quit()
-        if (rest := self._voice.say_now(shown, Stage.END)) is not None:
+        left = self._peer.has_left() and not dialogue.lines.holds_quit()
+        if (rest := self._voice.say_now(shown, _END)) is not None:
             await rest
         if left:
             raise PeerGone("closed behind it")
@@ -215,7 +223,7 @@ class Relay(Ears):
     async def _turn_away(self, guard: Guard, reply: Reply) -> None:
         """Cut the backend off from a message that it must not take, and say so at the message's end."""
         self._backend.abort()
-        until, left = self._soon(REFUSED_SECONDS), REFUSED_BYTES
+        until, left = self._poller.now + REFUSED_SECONDS, REFUSED_BYTES
         with contextlib.suppress(PeerSilent):
             while not guard.ended and left > 0:
                 block = await self._block(until)
