@@ -11,7 +11,7 @@ from typing import Final
 
 from tarpit.smtp.commands import SOUND, Command, Hello, Plain, Verb
 from tarpit.smtp.dialogue import Dialogue, Heard
-from tarpit.smtp.keywords import offered, shown
+from tarpit.smtp.keywords import introduced
 from tarpit.smtp.limits import FEWEST
 from tarpit.smtp.replies import ReceivedReply, Reply, ReplyFault, ReplyReader
 from tarpit.smtp.server import NO_RECIPIENTS, NO_STARTTLS, OUT_OF_ORDER, refusal_in
@@ -19,7 +19,8 @@ from tarpit.smtp.states import State, in_order
 
 # commands that are refused for what the session has come to, never for themselves
 _USUAL: Final = frozenset({Verb.HELO, Verb.EHLO, Verb.MAIL, Verb.RCPT, Verb.DATA, Verb.RSET, Verb.QUIT})
-_DATA, _IN_TURN = Verb.DATA, State.RCPT  # as in `commands`: at each command of a session
+_OUR_TLS: Final = (b"STARTTLS",)
+_DATA, _HELO, _IN_TURN = Verb.DATA, Verb.HELO, State.RCPT  # as in `commands`: at each command of a session
 
 
 class Observer:
@@ -29,9 +30,9 @@ class Observer:
         "_greeted",
         "_outstanding",
         "_replies",
+        "_ways",
         "dialogue",
         "parting",
-        "pipelining",
         "starttls",
         "terminates",
     )
@@ -40,8 +41,8 @@ class Observer:
         self, dialogue: Dialogue, *, pipelining: bool = True, starttls: bool = True, terminates: bool = False
     ) -> None:
         self.dialogue = dialogue
-        self.pipelining = pipelining
         self.starttls = starttls  # whether it may be the backend's
+        self._ways = pipelining, starttls
         self.terminates = terminates  # whether it is ours
         self._replies = ReplyReader()
         self.parting: ReceivedReply | None = None  # a 421 that came right behind another reply
@@ -123,12 +124,11 @@ class Observer:
 
     def _replied_to_hello(self, command: Hello, reply: ReceivedReply) -> bytes:
         self.dialogue.settle(command, reply.code)
-        if command.verb is Verb.HELO or reply.code >= 400:
+        if command.verb is _HELO or reply.code >= 400:
             return reply.raw
-        words = offered(reply, pipelining=self.pipelining, starttls=self.starttls)
-        words += (b"STARTTLS",) if self.terminates and not self.dialogue.secure else ()
-        self.dialogue.keywords = words
-        return shown(reply, words)
+        ours = _OUR_TLS if self.terminates and not self.dialogue.secure else ()
+        self.dialogue.keywords, answer = introduced(reply, self._ways, ours)
+        return answer
 
     def _greeting(self, command: Hello, reply: ReceivedReply) -> ReceivedReply:
         """Return what answers a HELO or EHLO: *reply*, or what the same one was answered with before TLS.

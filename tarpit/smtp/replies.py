@@ -85,6 +85,9 @@ class ReceivedReply(Reply):
         """Return the reply as it came: a relay changes nothing."""
         return self.raw
 
+    def __hash__(self) -> int:
+        return hash(self.raw)  # which says it all, and is reckoned once
+
 
 @dataclass(frozen=True, slots=True)
 class ReplyFault:

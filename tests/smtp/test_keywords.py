@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tarpit.smtp.keywords import PASSED, common, offered, shown
+from tarpit.smtp.keywords import PASSED, common, introduced, offered, shown
 from tarpit.smtp.replies import ReceivedReply, Reply
 
 POSTFIX = (
@@ -30,6 +30,18 @@ def test_postfix_in_full() -> None:
         b"250-mx.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-STARTTLS\r\n"
         b"250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 SMTPUTF8\r\n"
     )
+
+
+@given(st.lists(st.sampled_from([b"PIPELINING", b"STARTTLS", b"DSN", b"VRFY"])), st.booleans(), st.booleans())
+def test_what_is_remembered_is_what_is_read(words: list[bytes], pipelining: bool, starttls: bool) -> None:
+    """An equal reply of another backend, or the same once more, is shown alike; our own keywords are last."""
+    lines = (b"mx.example", *words)
+    ehlo, again = (ReceivedReply(250, lines, Reply(250, lines).encode()) for _ in range(2))
+    expected = offered(ehlo, pipelining=pipelining, starttls=starttls)
+    for ours in ((), (b"STARTTLS",)):
+        keywords = (*expected, *ours)
+        for one in (ehlo, again):
+            assert introduced(one, (pipelining, starttls), ours) == (keywords, shown(one, keywords))
 
 
 def test_pipelining_and_starttls_are_the_callers_choice() -> None:
