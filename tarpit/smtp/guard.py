@@ -48,7 +48,7 @@ class Guard:
         self._line_starts = True  # what comes next begins a line: the DATA line has ended in CRLF
         self._newlines = io.IncrementalNewlineDecoder(None, translate=False)  # keeps which kinds it has seen
         self._decoder: Decoder | None = None  # once something was wrong
-        self._encoder = Encoder()
+        self._encoder: Encoder  # ... and not before
         self.fault: ContentFault | None = None
         self.ended = False
         self.rest = b""  # what came behind the end: commands again
@@ -73,7 +73,7 @@ class Guard:
             known = data[: -len(self._held)] if self._held else data
         else:
             known = data[:size]
-        if self._has_dot_nul(known) or self._has_bare(known):
+        if (b"\0" in known and self._has_dot_nul(known)) or self._has_bare(known):
             return self._turn(data, known)
         if size >= 0:
             self.ended, self.rest = True, data[size:]
@@ -102,9 +102,7 @@ class Guard:
 
     def _has_dot_nul(self, known: bytes) -> bool:
         # such a dot is held back until the next byte is here, so there is no seam between the two
-        return b"\0" in known and (
-            _DOT_NUL in known or (self._line_starts and known.startswith(_DOT_NUL[1:]))
-        )
+        return _DOT_NUL in known or (self._line_starts and known.startswith(_DOT_NUL[1:]))
 
     def _turn(self, data: bytes, known: bytes) -> bytes:
         """Pass on what stands before the first bare newline, and read the rest of *data* anew."""
@@ -114,6 +112,7 @@ class Guard:
             before = before[:-1]
         line_starts = before.endswith(b"\n") or (self._line_starts and not before)
         self._decoder = Decoder(refuse_bare=self._refuse_bare, in_line=not line_starts)
+        self._encoder = Encoder()
         return before + self._write_anew(self._decoder, data[len(before) :])
 
     def _write_anew(self, decoder: Decoder, block: bytes) -> bytes:
