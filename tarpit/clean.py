@@ -17,8 +17,6 @@ from tarpit.errors import PeerGone, PeerSilent, Stopping
 from tarpit.pace import Stage
 from tarpit.policy import Treatment
 from tarpit.relay import Relay
-from tarpit.services import Services
-from tarpit.settings import TlsMode
 from tarpit.smtp.commands import Command, Rcpt
 from tarpit.smtp.dialogue import Heard
 from tarpit.smtp.guard import Guard
@@ -92,8 +90,8 @@ class Clean:
     def observer(self, *, pipelining: bool, kind: type[Hearing]) -> Hearing:
         """Return what hears both sides."""
         services = self._session.services
-        ours, passed = services.terminator is not None, passes_tls(services)
-        return kind(self._session.dialogue, pipelining=pipelining, starttls=passed, terminates=ours)
+        ours, dialogue = services.terminator is not None, self._session.dialogue
+        return kind(dialogue, pipelining=pipelining, starttls=services.passes_tls, terminates=ours)
 
     def joined(
         self,
@@ -178,8 +176,3 @@ def turned(session: "Session") -> bool:
     if treatment is Treatment.SLOW and mail is not None and session.dialogue.state is State.MAIL:
         return session.services.means.refusal(mail) is None
     return treatment is not Treatment.PASS
-
-
-def passes_tls(services: Services) -> bool:
-    """Whether STARTTLS is the backend's affair."""
-    return services.settings.starttls is TlsMode.PASS

@@ -98,6 +98,7 @@ class Services:
     run: str = field(default_factory=lambda: secrets.token_hex(4))  # tells this run of the server from others
     numbers: Iterator[int] = field(default_factory=count)
     bugs: Bugs = field(init=False)
+    passes_tls: bool = field(init=False)  # whether STARTTLS is the backend's affair
     mode: Mode = field(init=False)  # TARPIT_MODE, until the operator says otherwise (`errands`)
     tally: Callable[[int], None] = lambda _: None  # is told how many are open, whenever that changes
     _strained_from: int = field(init=False)  # how many open sessions change the limits: asked four times each
@@ -107,6 +108,7 @@ class Services:
     def __post_init__(self) -> None:
         self.bugs = Bugs(self.log)
         self._strained_from = limits.strained_from(self.settings.max_sessions)
+        self.passes_tls = self.settings.starttls is TlsMode.PASS
         self.mode = self.settings.mode
 
     @property

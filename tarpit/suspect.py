@@ -13,7 +13,7 @@ import trio
 
 from tarpit import load
 from tarpit.backend.slots import Purpose
-from tarpit.clean import Clean, passes_tls
+from tarpit.clean import Clean
 from tarpit.errors import BackendUnavailable
 from tarpit.front import Front
 from tarpit.frontdesk import FrontDesk
@@ -101,7 +101,7 @@ class Suspect(FrontDesk):
         session = self._session
         if session.dialogue.hello is not None:
             return session.services.server(session.dialogue.keywords)
-        passed = passes_tls(session.services) and session.judgement.treatment is not Treatment.HOLD
+        passed = session.services.passes_tls and session.judgement.treatment is not Treatment.HOLD
         keywords = [word for word in session.services.pool.keywords if passed or word != b"STARTTLS"]
         if session.services.terminator is not None and not session.dialogue.secure:
             keywords.append(b"STARTTLS")
