@@ -20,9 +20,10 @@ Not here: the command around the path (`commands`), and whether the recipient ex
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, TypeAlias
+
+from tarpit.smtp.values import value
 
 PATH_LIMIT: Final = (
     256  # octets, with the brackets: RFC 5321 section 4.5.3.1.3; so a domain is below its own 255
@@ -49,7 +50,7 @@ USUAL: Final = _USUAL_LOCAL + rb"@" + _USUAL_HOST
 _PATH: Final = re.compile(rb'<(?:[^<>"]|"(?:[^"\\]|\\.)*+")*+>', re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Mailbox:
     """A mailbox: the local part without its quoting, and the domain or address literal as received.
 
@@ -69,7 +70,7 @@ class Mailbox:
         return self.local.isascii() and self.domain.isascii()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReversePath:
     """Where a bounce would go. No mailbox is the null sender, `<>`."""
 
@@ -85,7 +86,7 @@ class ReversePath:
         return (self.mailbox is None or self.mailbox.is_ascii) and all(map(str.isascii, self.route))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ForwardPath:
     """One recipient. No mailbox is `<postmaster>` without a domain (RFC 5321 section 4.1.1.3)."""
 

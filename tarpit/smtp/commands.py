@@ -11,7 +11,6 @@ Not here: where lines end (`lines`), which command may come when (`states`), pat
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
@@ -24,6 +23,7 @@ from tarpit.smtp.addresses import (
     parse_reverse_path,
     split_path,
 )
+from tarpit.smtp.values import value
 
 LINE_LIMIT: Final = 510  # octets without CRLF: RFC 5321 section 4.5.3.1.4
 ENVELOPE_LIMIT: Final = 2046  # MAIL and RCPT: their extensions add to the limit
@@ -64,7 +64,7 @@ class SyntaxFault(Enum):
     NOT_SMTP = "not SMTP"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Parameter:
     """One ESMTP parameter; the keyword in capitals, the value as received."""
 
@@ -72,7 +72,7 @@ class Parameter:
     value: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hello:
     """HELO or EHLO; the name has no character that would need escaping in XCLIENT or a log."""
 
@@ -81,7 +81,7 @@ class Hello:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Mail:
     """MAIL FROM. `spaced`: there were spaces after the colon, which RFC 5321 forbids and many send."""
 
@@ -103,7 +103,7 @@ class Mail:
         return any(p.keyword == "SMTPUTF8" for p in self.parameters)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rcpt:
     """RCPT TO. `spaced` as in `Mail`."""
 
@@ -114,7 +114,7 @@ class Rcpt:
     spaced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plain:
     """Every other known command; *argument* is what follows the verb's space."""
 
@@ -123,7 +123,7 @@ class Plain:
     argument: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Malformed:
     """A line that must not go further. `verb` is the command it tried to be, where that is known."""
 
@@ -260,7 +260,7 @@ def _parse_rcpt(line: bytes, argument: bytes) -> Rcpt | Malformed:
     return Rcpt(Verb.RCPT, line, path, parts.parameters, parts.spaced)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Parts:
     path: bytes
     parameters: tuple[Parameter, ...]
