@@ -106,22 +106,27 @@ class Ears:
         raise BackendUnavailable("said 421 unasked")
 
     async def _reply(self, patience: float) -> ReceivedReply:
-        backend, observer, reply = self._backend, self._observer, None
         until = self._poller.now + patience
-        while reply is None:
-            if backend.readable:
-                await trio.lowlevel.checkpoint()
-            else:  # nothing can be left of the reply before: wait first
-                await backend.stir(until)
-            data = backend.receive_now(COMMANDS)
-            if data:
-                reply = observer.reply_in(data)
-            elif data is not None:
-                raise BackendUnavailable("closed the connection instead of replying")
-        if isinstance(reply, ReplyFault):
-            raise no_smtp(reply)
-        self.last_reply = reply.raw
+        while (reply := self._said()) is None:
+            await self._backend.stir(until)
         return reply
+
+    def _said(self) -> ReceivedReply | None:
+        """Return the backend's reply, or None when it has to be waited for: all that has come is read."""
+        backend = self._backend
+        while backend.readable:
+            data = backend.receive_now(COMMANDS)
+            if data is None:
+                break
+            if not data:
+                raise BackendUnavailable("closed the connection instead of replying")
+            reply = self._observer.reply_in(data)
+            if isinstance(reply, ReceivedReply):
+                self.last_reply = reply.raw
+                return reply
+            if reply is not None:
+                raise no_smtp(reply)
+        return None
 
 
 def no_smtp(fault: ReplyFault) -> BackendUnavailable:

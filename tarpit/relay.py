@@ -146,7 +146,10 @@ class Relay(Ears):
             await rest
         if isinstance(command, _NAMING):
             self._on_command(command)
-        shown = observer.replied(await self._reply(patience))
+        until = self._poller.now + patience
+        while (reply := self._said()) is None:
+            await backend.stir(until)  # as `_reply` does: a coroutine less for each command
+        shown = observer.replied(reply)
         if isinstance(shown, ReplyFault):
             raise no_smtp(shown)
         if dialogue.lines.held and dialogue.stuffed(command):

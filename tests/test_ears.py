@@ -141,6 +141,15 @@ async def test_a_reply_in_pieces(autojump_clock: MockClock) -> None:
         assert hears.last_reply == reply.raw
 
 
+async def test_a_reply_of_several_reads(autojump_clock: MockClock) -> None:
+    """What fills a read is read on, without the backend having to stir again."""
+    said = b"250-x\r\n" * COMMANDS + b"250 y\r\n"
+    async with ears() as (hears, _peer, backend):
+        await backend.say(said)
+        with trio.fail_after(1):
+            assert (await hears._reply(10)).raw == said
+
+
 async def test_no_reply(autojump_clock: MockClock) -> None:
     """A backend that closes instead is lost, as is one that is silent."""
     async with ears() as (hears, _peer, backend):
