@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
-from tarpit.backend.dial import Line
 from tarpit.backend.pool import Loan
 from tarpit.backend.slots import Purpose
-from tarpit.errors import PeerGone, PeerSilent, Stopping
+from tarpit.errors import PeerGone, PeerSilent
 from tarpit.pace import Stage
 from tarpit.policy import Treatment
 from tarpit.relay import Relay
@@ -66,14 +65,18 @@ class Clean:
 
         Returns the command with which it turned out a suspect, or None at the end.
         """
-        session, loan = self._session, await self._borrowed()
+        session = self._session
+        loan = await while_there(session, partial(session.services.pool.borrow_for, session, Purpose.JOIN))
         session.backend_name, line = loan.backend.name, loan.line
         began = trio.current_time()
         try:
             relay = self.joined(loan, self.observer(pipelining=True, kind=Observer))
             if (rest := session.voice.say_now(line.banner, _BANNER)) is not None:
                 await rest
-            unheard = await self.relayed(relay, line)
+            try:
+                unheard = await relay.run()
+            finally:
+                session.blind, session.last_reply = relay.blind, relay.last_reply
             if unheard is not None:
                 await line.quit()
         finally:
@@ -81,11 +84,6 @@ class Clean:
             session.backend_seconds += now - began
             loan.close(now)
         return unheard
-
-    async def _borrowed(self) -> Loan:
-        """Return a connection when the peer's turn has come. Raises `PeerGone` once it has left."""
-        session = self._session
-        return await while_there(session, partial(session.services.pool.borrow_for, session, Purpose.JOIN))
 
     def observer(self, *, pipelining: bool, kind: type[Hearing]) -> Hearing:
         """Return what hears both sides."""
@@ -117,23 +115,10 @@ class Clean:
             once=once,
             guard=_GUARDS[services.means.refuse_bare],
             starttls=self.starttls if services.terminator is not None else None,
+            farewell=loan.line.quit,
             sitter=loan.sitter,
         )
         return session.relay
-
-    async def relayed(self, relay: Relay, line: Line, first: Heard | None = None) -> Heard | None:
-        """Relay to the end, *first* before all, or to what is not for that backend: it is returned."""
-        session = self._session
-        try:
-            return await relay.run(first)
-        except (PeerGone, PeerSilent, Stopping):
-            # in the middle of a message, or inside TLS, nothing may be said that could be taken for its end
-            unheard_of = relay.blind or session.dialogue.state is State.DATA
-            line.wire.abort() if unheard_of else await line.quit()
-            raise
-        finally:
-            session.blind = relay.blind
-            session.last_reply = relay.last_reply
 
     async def starttls(self, command: Command) -> bool:
         """Answer STARTTLS ourselves, and return whether all that follows is inside TLS."""

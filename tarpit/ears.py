@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 import trio
 
 from tarpit.backend.idle import Sitter
-from tarpit.errors import BackendUnavailable, Stopping
+from tarpit.errors import BackendUnavailable, PeerGone, Stopping
 from tarpit.pace import Stage
 from tarpit.parked import TimeOuts
 from tarpit.smtp.dialogue import Heard
@@ -52,8 +52,8 @@ class Ears:
         self._poller = backend.poller
         self.last_reply = b""
 
-    async def _hear(self) -> Heard | None:
-        """Return what the peer says next, None at its end; meanwhile hear the backend as well.
+    async def _hear(self) -> Heard:
+        """Return what the peer says next; meanwhile hear the backend as well. Raises `PeerGone` at its end.
 
         Outside a transaction a peer that lets us wait may be told to come again; mail begun is not cut.
         """
@@ -77,7 +77,7 @@ class Ears:
                             return heard
                         continue
                     if data is not None:
-                        return None
+                        raise PeerGone("closed without QUIT")
                 if backend.readable:
                     await self._unasked()
                 if not peer.stopping:  # we may have been told to stop since it was looked at

@@ -163,13 +163,14 @@ class Hub(FrontDesk):
             once=True,
         )
         try:
-            heard = await clean.relayed(relay, loan.line, rcpt)
+            heard = await relay.run(rcpt)
         except BaseException:
             delivery.borrower.abort(loan)
             raise
         else:
             delivery.borrower.quit(loan)
         finally:
+            session.blind, session.last_reply = relay.blind, relay.last_reply
             self._account()
         if session.dialogue.standing:
             delivery.took(group, observer.taken)

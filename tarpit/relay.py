@@ -13,7 +13,7 @@ import trio
 
 from tarpit.backend.idle import Sitter
 from tarpit.ears import Ears, no_smtp
-from tarpit.errors import PeerGone, PeerSilent
+from tarpit.errors import PeerGone, PeerSilent, Stopping
 from tarpit.intake import NOT_TAKEN, SLOWEST
 from tarpit.lane import carry
 from tarpit.pace import Stage
@@ -51,6 +51,10 @@ def _here(_: Rcpt) -> Reply | None:
     return None
 
 
+async def _silently() -> None:
+    pass
+
+
 class Relay(Ears):
     """One joined session."""
 
@@ -59,6 +63,7 @@ class Relay(Ears):
         "_blocks",
         "_elsewhere",
         "_ends",
+        "_farewell",
         "_guard",
         "_on_command",
         "_parts",
@@ -81,6 +86,7 @@ class Relay(Ears):
         once: bool = False,
         guard: Callable[[], Guard] = Guard,
         starttls: Callable[[Command], Awaitable[bool]] | None = None,
+        farewell: Callable[[], Awaitable[None]] = _silently,
         sitter: Sitter | None = None,
     ) -> None:
         super().__init__(voice, backend, observer, time_outs, sitter)
@@ -91,6 +97,7 @@ class Relay(Ears):
         self._ends = _ENDS[once]  # *once*: for one transaction alone
         self._guard = guard
         self._starttls = starttls  # answers it, where TLS ends with us: then the backend never hears of it
+        self._farewell = farewell  # ends the backend's connection in order
         self.committing = False  # from the end of data until a good reply to it has been said
         self.blind = False  # whether TLS was passed through
         self._blocks = 0
@@ -98,34 +105,45 @@ class Relay(Ears):
     async def run(self, first: Heard | None = None) -> Heard | None:
         """Relay until the end, *first* before all; or until what is heard is not for this backend.
 
-        That is returned, unanswered and unseen by the backend. Raises `PeerGone`, `PeerSilent`,
-        `BackendUnavailable`, `Stopping`.
+        That is returned, unanswered and unseen by the backend. Raises `BackendUnavailable`; `PeerGone`,
+        `PeerSilent` and `Stopping` when the backend has been told, or cut off.
         """
         heard, dialogue, observer = first, self._dialogue, self._observer
-        while dialogue.state not in self._ends:
-            if heard is None:
-                if observer.parting is not None:
-                    await self._part(observer.parting)
-                heard = dialogue.next_heard() if dialogue.lines.held else None
-                if heard is None and (heard := await self._hear()) is None:
-                    raise PeerGone("closed without QUIT")
-            if isinstance(heard, Rcpt) and (asked := self._before_rcpt(heard)) is not None:
-                await asked
-            if self._parts(heard):
-                return heard
-            refusal = observer.refusal(heard)
-            if refusal is None and isinstance(heard, Rcpt):
-                refusal = self._elsewhere(heard)
-            if refusal is not None:
-                await self._refuse(heard, refusal)
-            else:
-                assert isinstance(heard, SOUND)
-                if heard.verb is _STARTTLS and self._starttls is not None:
-                    await self._starttls(heard)
+        try:
+            while dialogue.state not in self._ends:
+                if heard is None:
+                    if observer.parting is not None:
+                        await self._part(observer.parting)
+                    heard = dialogue.next_heard() if dialogue.lines.held else None
+                    if heard is None:
+                        heard = await self._hear()
+                if isinstance(heard, Rcpt) and (asked := self._before_rcpt(heard)) is not None:
+                    await asked
+                if self._parts(heard):
+                    return heard
+                refusal = observer.refusal(heard)
+                if refusal is None and isinstance(heard, Rcpt):
+                    refusal = self._elsewhere(heard)
+                if refusal is not None:
+                    await self._refuse(heard, refusal)
                 else:
-                    await self.exchange(heard)
-            heard = None
+                    assert isinstance(heard, SOUND)
+                    if heard.verb is _STARTTLS and self._starttls is not None:
+                        await self._starttls(heard)
+                    else:
+                        await self.exchange(heard)
+                heard = None
+        except (PeerGone, PeerSilent, Stopping):
+            await self._leave()
+            raise
         return None
+
+    async def _leave(self) -> None:
+        # in the middle of a message, or inside TLS, nothing may be said that could be taken for its end
+        if self.blind or self._dialogue.state is _DATA:
+            self._backend.abort()
+        else:
+            await self._farewell()
 
     async def _refuse(self, heard: Heard, reply: Reply) -> None:
         self._observer.refused(heard, reply)

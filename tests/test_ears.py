@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from tarpit.backend.idle import Idlers, Sitter
 from tarpit.drip import Wheel
 from tarpit.ears import COMMANDS, Ears
-from tarpit.errors import BackendUnavailable, PeerSilent, Stopping
+from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
 from tarpit.poller import Poller
 from tarpit.smtp.commands import Rcpt, parse
 from tarpit.smtp.dialogue import Dialogue
@@ -58,10 +58,11 @@ async def test_more_than_a_read(autojump_clock: MockClock) -> None:
 
 
 async def test_the_end(autojump_clock: MockClock) -> None:
-    """Nothing is heard of a peer that has closed."""
+    """A peer that has closed is gone."""
     async with ears() as (hears, peer, _):
         await peer.stream.send_eof()
-        assert await hears._hear() is None
+        with pytest.raises(PeerGone, match="without QUIT"):
+            await hears._hear()
 
 
 async def test_told_to_stop(autojump_clock: MockClock) -> None:
