@@ -107,7 +107,7 @@ class Ears:
 
     async def _reply(self, patience: float) -> ReceivedReply:
         until = self._poller.now + patience
-        while (reply := self._said()) is None:
+        while not self._backend.readable or (reply := self._said()) is None:
             await self._backend.stir(until)
         return reply
 

@@ -165,7 +165,7 @@ class Relay(Ears):
         if isinstance(command, _NAMING):
             self._on_command(command)
         until = self._poller.now + patience
-        while (reply := self._said()) is None:
+        while not backend.readable or (reply := self._said()) is None:
             await backend.stir(until)  # as `_reply` does: a coroutine less for each command
         shown = observer.replied(reply)
         if isinstance(shown, ReplyFault):
