@@ -15,6 +15,7 @@ Thousands are open at once, most of them waiting: what only some need is made wh
 """
 
 import contextlib
+from collections.abc import Coroutine
 from ipaddress import ip_address
 from typing import Final
 
@@ -164,12 +165,15 @@ class Session:
             self.desk.let_go()
         self.relay = self.desk = None
 
-    async def _serve_clean(self) -> Heard | None:
-        """Serve to the end, or to the command with which the peer turned out a suspect, which is returned."""
+    def _serve_clean(self) -> Coroutine[object, object, Heard | None]:
+        """Serve to the end, or to the command with which the peer turned out a suspect, which is returned.
+
+        It returns what is to be awaited: each wait of the session would pass through a coroutine of its own.
+        """
         if not self.services.routes.several:
-            return await Clean(self).run()
+            return Clean(self).run()
         self.desk = hub = Hub(self)
-        return await hub.run()
+        return hub.run()
 
     async def _classify(self) -> None:
         """Reach a verdict, while bytes that come too early wait where they are."""
