@@ -16,12 +16,11 @@ Thousands are open at once, most of them waiting: what only some need is made wh
 
 import contextlib
 from collections.abc import Coroutine
-from ipaddress import ip_address
 from typing import Final
 
 import trio
 
-from scoring.verdict import to_address
+from scoring.addresses import address_of
 from tarpit.backend.introduce import Introduction
 from tarpit.backend.pool import NoSlot
 from tarpit.caps import keys_of
@@ -81,7 +80,7 @@ class Session:
         self.wire = wire
         self.number = number
         self.services = services
-        self.address = to_address(ip_address(wire.peer[0]))
+        self.address = address_of(wire.peer[0])
         self.announcement: Announcement | None = None  # by a load balancer
         self.dialogue = Dialogue(services.limits)
         self.judgement = Judgement(services, self.dialogue)
