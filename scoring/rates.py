@@ -57,10 +57,11 @@ class Rate:
 class Meters:
     """One meter a key, at most *size* of them."""
 
-    __slots__ = ("_interval", "_size", "marks", "patience")
+    __slots__ = ("_furthest", "_interval", "_size", "marks", "patience")
 
     def __init__(self, rate: Rate, size: int) -> None:
         self._interval, self.patience = rate.interval, rate.patience  # seconds
+        self._furthest = AHEAD * self.patience
         self.marks: dict[bytes, float] = {}
         self._size = size
 
@@ -70,8 +71,10 @@ class Meters:
     def count(self, key: bytes, now: float) -> bool:
         """Count one event of *key* at *now* (seconds, any clock); return whether it is too fast."""
         marks = self.marks
-        mark = max(marks.pop(key, now), now) + self._interval
-        marks[key] = min(mark, now + AHEAD * self.patience)
+        due = marks.pop(key, now)
+        mark = (max(now, due)) + self._interval
+        furthest = now + self._furthest
+        marks[key] = min(furthest, mark)
         if len(marks) > self._size:
             del marks[next(iter(marks))]
         return mark - now > self.patience + SLACK

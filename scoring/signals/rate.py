@@ -45,12 +45,12 @@ class Rates:
         if self._peer:
             self._peer[event].count(packed, now)
         if self._network:
-            self._network[event].count(_network_of(packed), now)
+            self._network[event].count(packed[: 3 if len(packed) == 4 else 8], now)
 
     def findings(self, address: Address, now: float) -> tuple[Finding, ...]:
         """Return a finding for the peer and one for its network, where anything comes too fast."""
         peer = address.packed
-        network = _network_of(peer)
+        network = peer[: 3 if len(peer) == 4 else 8]
         if not (any_over(self._peer.values(), peer, now) or any_over(self._network.values(), network, now)):
             return ()  # nearly always
         fast = _too_fast(self._peer, peer, now), _too_fast(self._network, network, now)
@@ -71,11 +71,8 @@ class Rates:
 
 def network_of(address: Address) -> bytes:
     """Return the /24 or the /64 of *address*: what one customer may have, and what changes hands as one."""
-    return _network_of(address.packed)
-
-
-def _network_of(packed: bytes) -> bytes:
-    return packed[: 3 if len(packed) == 4 else 8]
+    packed = address.packed
+    return packed[: 3 if len(packed) == 4 else 8]  # written out above, where each session counts
 
 
 def _meters(rate: Rate | None, size: int) -> dict[Event, Meters]:
