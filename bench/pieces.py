@@ -42,11 +42,11 @@ SAID: Final = (
     Finding("dnsbl:dnsbl.test", Result.NONE, 0.0, "not listed"),
     Finding("rdns", Result.PASS, 0.0, "mail.n1.test leads back to it"),
 )
-SAID_OF_NAMES: Final = (
+SAID_OF_HELO: Final = (
     Finding("helo", Result.PASS, 0.0, "mail.n1.test is its name"),
     Finding("spf-helo", Result.NONE, 0.0, "no record"),
-    Finding("spf", Result.PASS, 0.0, "n1.test sends from there"),
 )
+SAID_OF_MAIL: Final = (Finding("spf", Result.PASS, 0.0, "n1.test sends from there"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,7 @@ def pieces(services: Services, wire: Wire) -> Iterator[Piece]:
         1,
         lambda: at_once(services.classifier.at_connection(session.address)),
     )
-    judgement = session.judgement
-    judgement.scored = True
-    yield Piece("judgement: a verdict adopted and weighed", 1, lambda: _adopted(session, verdict))
-    yield Piece(
-        "judgement: findings about a name added", 2, lambda: judgement.add(SAID_OF_NAMES, new_mail=False)
-    )
+    yield Piece("judgement: a verdict weighed, findings about two names added", 1, lambda: _judged(session))
     yield Piece("who it is, for the backend", 1, session.introduction)
     observer = Observer(session.dialogue)
     yield Piece("lines and commands: a line heard (MAIL)", 5, lambda: _heard(session))
@@ -125,7 +120,7 @@ def pieces(services: Services, wire: Wire) -> Iterator[Piece]:
     reply = _replied(ReplyReader())
     yield Piece("observer: a reply matched to its command", 5, lambda: _matched(observer, reply))
     yield Piece("guard: 1 KiB of content", 1, lambda: Guard().receive(CONTENT))
-    judgement.adopt(verdict.with_findings(*SAID_OF_NAMES))
+    _judged(session)
     yield Piece("events: `session.closed` as a line of JSON (kernel: write)", 1, lambda: tell(session))
     yield Piece(
         "store: a message that was taken noted",
@@ -155,9 +150,14 @@ def _wired(services: Services) -> None:
     far.close()
 
 
-def _adopted(session: Session, verdict: Verdict) -> None:
-    session.judgement.adopt(verdict)
-    session.judgement.weigh()
+def _judged(session: Session) -> None:
+    remembered = session.services.store.recall_now(session.address)
+    assert remembered is not None
+    assert remembered.verdict is not None
+    judgement = session.judgement
+    judgement.recall(remembered.verdict, remembered)
+    judgement.add(SAID_OF_HELO, new_mail=False, age=1.0)
+    judgement.add(SAID_OF_MAIL, new_mail=True, age=1.0)
 
 
 def _heard(session: Session) -> object:

@@ -12,7 +12,9 @@ Time is handed in. What is worth remembering is `score`'s business.
 
 from collections.abc import Hashable
 
-from scoring.verdict import Verdict
+from scoring.verdict import Address, HostName, Verdict
+
+NameKey = tuple[bytes | str | None, ...]
 
 
 class Memory:
@@ -50,3 +52,13 @@ class Memory:
     def clear(self) -> None:
         """Forget everything."""
         self._known.clear()
+
+
+def helo_key(address: Address, helo: str, host: HostName) -> NameKey:
+    """Return what findings about a HELO name are kept under; all of it hashes in C, unlike an address."""
+    return address.packed, helo.lower(), host.name, host.state, host.claimed
+
+
+def mail_key(address: Address, helo: str, mail_from: str) -> NameKey:
+    """Return what findings about a reverse-path are kept under."""
+    return address.packed, helo.lower(), mail_from

@@ -17,7 +17,7 @@ import trio
 
 from scoring.conduct import NO_CONDUCT, Conduct
 from scoring.config import Config
-from scoring.memory import Memory
+from scoring.memory import Memory, NameKey, helo_key, mail_key
 from scoring.resolve import Lookup, Resolver
 from scoring.signals import dnsbl, rhsbl
 from scoring.signals.conduct import find_conduct, is_conduct
@@ -34,6 +34,7 @@ from scoring.verdict import (
     Basis,
     Finding,
     HostName,
+    Recalled,
     Result,
     Verdict,
     aged,
@@ -46,7 +47,6 @@ from scoring.zones import Identity, Zone, by_name
 LONGEST_KEY: Final = 600  # characters of HELO name and reverse-path; SMTP allows 255 and 256
 
 Signal = Callable[[], Awaitable[Finding]]
-NameKey = tuple[bytes | str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,20 @@ class Scorer:
     """Asks the signals about peers, under one configuration and through one resolver.
 
     With a *watch*, which has to `run`, zones are tested before they are asked; without, all are believed.
+    *clock* is trio's, in seconds, however it is asked.
     What is remembered is answered without a checkpoint: who loops over peers makes one himself.
     """
 
-    def __init__(self, config: Config, resolver: Lookup, *, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        resolver: Lookup,
+        *,
+        watch: Watch | None = None,
+        clock: Callable[[], float] = trio.current_time,
+    ) -> None:
         self.config = config
+        self._clock = clock
         self._resolver = resolver
         self._watch = watch
         self._zones = by_name(config.zones)
@@ -94,7 +103,7 @@ class Scorer:
         address is not an address.
         """
         address, helo, mail_from = to_address(peer.address), peer.helo, peer.mail_from
-        until = trio.current_time() + self.config.wait
+        until = self._clock() + self.config.wait
         verdict = self._verdict((), UNKNOWN_HOST)
         found: dict[str, tuple[Finding, ...]] = {}
 
@@ -119,22 +128,25 @@ class Scorer:
     async def score_connection(self, address: str | Address, conduct: Conduct = NO_CONDUCT) -> Verdict:
         """Return the verdict on a peer that has just connected, within `Config.wait` seconds."""
         peer = to_address(address)
-        verdict = self._connections.recall(peer.packed, trio.current_time())
+        verdict = self._connections.recall(peer.packed, self._clock())
         if verdict is None:
-            verdict = await self._ask(peer, until=trio.current_time() + self.config.wait)
-            self._connections.keep(peer.packed, verdict, trio.current_time())
-        own = self.conduct_findings(conduct) + self._rates.findings(peer, trio.current_time())
+            verdict = await self._ask(peer, until=self._clock() + self.config.wait)
+            self._connections.keep(peer.packed, verdict, self._clock())
+        own = self.conduct_findings(conduct) + self._rates.findings(peer, self._clock())
         return verdict.with_findings(*own)
 
-    def known_helo(self, address: Address, *, helo: str, host: HostName) -> tuple[Finding, ...] | None:
-        """Return what `score_helo` would return, where it is remembered; no task has to be made for that."""
-        known, age = self._names.kept(_helo_key(address, helo, host), trio.current_time())
-        return None if known is None else aged(known.findings, age)
+    def known_helo(self, address: Address, *, helo: str, host: HostName) -> Recalled | None:
+        """Return what `score_helo` would return, where it is remembered; no task has to be made for that.
 
-    def known_mail(self, address: Address, *, helo: str, mail_from: str) -> tuple[Finding, ...] | None:
-        """Return what `score_mail` would return, where it is remembered."""
-        known, age = self._names.kept(_mail_key(address, helo, mail_from), trio.current_time())
-        return None if known is None else aged(known.findings, age)
+        The findings are not `aged` yet: they are the same objects to all who ask.
+        """
+        known, age = self._names.kept(helo_key(address, helo, host), self._clock())
+        return None if known is None else (known.findings, age)
+
+    def known_mail(self, address: Address, *, helo: str, mail_from: str) -> Recalled | None:
+        """Return what `score_mail` would return, where it is remembered; not `aged` either."""
+        known, age = self._names.kept(mail_key(address, helo, mail_from), self._clock())
+        return None if known is None else (known.findings, age)
 
     async def score_helo(
         self, address: str | Address, *, helo: str, host: HostName, until: float
@@ -146,7 +158,7 @@ class Scorer:
             partial(check_spf_helo, self._resolver, peer, self.config, helo=helo, until=until),
             *self._about_name(helo, Identity.HELO, until),
         ]
-        return await self._remembered(_helo_key(peer, helo, host), partial(_together, signals))
+        return await self._remembered(helo_key(peer, helo, host), partial(_together, signals))
 
     async def score_mail(
         self, address: str | Address, *, helo: str, mail_from: str, until: float
@@ -165,7 +177,7 @@ class Scorer:
         async def ask() -> tuple[Finding, ...]:
             return with_claim(await _together(signals), helo, mail_from)
 
-        return await self._remembered(_mail_key(peer, helo, mail_from), ask)
+        return await self._remembered(mail_key(peer, helo, mail_from), ask)
 
     def conduct_findings(self, conduct: Conduct) -> tuple[Finding, ...]:
         """Return what the peer's own conduct weighs."""
@@ -183,21 +195,21 @@ class Scorer:
 
     def rate_findings(self, address: str | Address) -> tuple[Finding, ...]:
         """Return what weighs how fast the peer and its network come."""
-        return self._rates.findings(to_address(address), trio.current_time())
+        return self._rates.findings(to_address(address), self._clock())
 
     def count_connection(self, address: str | Address) -> tuple[Finding, ...]:
         """Count a connection of *address* against its rates; return what weighs how fast it comes now."""
-        peer, now = to_address(address), trio.current_time()
+        peer, now = to_address(address), self._clock()
         self._rates.count(Event.CONNECTION, peer, now)
         return self._rates.findings(peer, now)
 
     def count_recipient(self, address: str | Address) -> None:
         """Count a recipient that *address* asked for."""
-        self._rates.count(Event.RECIPIENT, to_address(address), trio.current_time())
+        self._rates.count(Event.RECIPIENT, to_address(address), self._clock())
 
     def count_error(self, address: str | Address) -> None:
         """Count a refused or malformed command of *address*."""
-        self._rates.count(Event.ERROR, to_address(address), trio.current_time())
+        self._rates.count(Event.ERROR, to_address(address), self._clock())
 
     async def _ask(self, peer: Address, *, until: float) -> Verdict:
         """Return what others say of *peer*."""
@@ -242,9 +254,9 @@ class Scorer:
 
     async def _ask_host(self, peer: Address, *, until: float) -> tuple[HostName, tuple[Finding, ...]]:
         """Return the peer's name, what it weighs, and what lists of names say of it."""
-        started = trio.current_time()
+        started = self._clock()
         host, finding = await check_host(self._resolver, peer, self.config, until=until)
-        finding = replace(finding, seconds=trio.current_time() - started)
+        finding = replace(finding, seconds=self._clock() - started)
         listed = await _together(self._about_name(host.name, Identity.RDNS, until))
         return host, (self._allowed(finding, host.name or ""), *listed)
 
@@ -256,12 +268,12 @@ class Scorer:
         self, key: NameKey, ask: Callable[[], Awaitable[tuple[Finding, ...]]]
     ) -> tuple[Finding, ...]:
         """Return the findings that are remembered under *key*, or else what *ask* returns."""
-        known, age = self._names.kept(key, trio.current_time())
+        known, age = self._names.kept(key, self._clock())
         if known is not None:
             return aged(known.findings, age)
         findings = await ask()
         if sum(len(part) for part in key if isinstance(part, str)) <= LONGEST_KEY:
-            self._names.keep(key, self._verdict(findings, UNKNOWN_HOST), trio.current_time())
+            self._names.keep(key, self._verdict(findings, UNKNOWN_HOST), self._clock())
         return findings
 
     def _about_name(self, name: str | None, identity: Identity, until: float) -> list[Signal]:
@@ -286,15 +298,6 @@ class Scorer:
 async def score(peer: Peer, config: Config, resolver: Lookup | None = None) -> Verdict:
     """Return the verdict on one *peer*, as `Scorer.score` does."""
     return await Scorer(config, resolver or Resolver()).score(peer)
-
-
-def _helo_key(address: Address, helo: str, host: HostName) -> NameKey:
-    """Return what findings about a HELO name are kept under; all of it hashes in C, unlike an address."""
-    return address.packed, helo.lower(), host.name, host.state, host.claimed
-
-
-def _mail_key(address: Address, helo: str, mail_from: str) -> NameKey:
-    return address.packed, helo.lower(), mail_from
 
 
 async def _together(signals: Sequence[Signal]) -> tuple[Finding, ...]:

@@ -32,6 +32,8 @@ VOUCHING: Final = frozenset({"dnsbl", "dnswl", "conduct"})
 class Result(StrEnum):
     """What one signal found. The SPF words are RFC 7208, section 2.6."""
 
+    __hash__ = str.__hash__  # in C, as `HostState`
+
     LISTED = "listed"
     PASS = "pass"  # noqa: S105 - SPF's word
     FAIL = "fail"
@@ -122,6 +124,7 @@ class Finding:
         return aged((self,), seconds)[0]
 
 
+Recalled = tuple[tuple[Finding, ...], float]  # findings as they were made, and how many seconds ago that was
 _SLOTS: Final = tuple(vars(Finding)[field.name].__set__ for field in fields(Finding))  # in their order
 
 
@@ -135,9 +138,11 @@ class Verdict:
     errors: tuple[str, ...] = ()
     host: HostName = UNKNOWN_HOST
     score: float = field(init=False, repr=False, compare=False)  # points; follows from the others, `_score`
+    _last: "tuple[tuple[Finding, ...], Verdict] | None" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "score", _score(self.findings, self.suspect_at, self.hold_at))
+        object.__setattr__(self, "_last", None)
 
     @property
     def vouched_for(self) -> bool:
@@ -185,6 +190,17 @@ class Verdict:
         findings = (*kept, *new)
         return Verdict(findings, self.suspect_at, self.hold_at, errors_of(findings), self.host)
 
+    def joined(self, new: tuple[Finding, ...]) -> "Verdict":
+        """Return the verdict with *new* findings; with the same ones as last time, the same verdict.
+
+        What is remembered of a peer, and of the names that it says, comes together in each of its sessions.
+        """
+        if (last := self._last) is not None and last[0] is new:
+            return last[1]
+        later = self.with_findings(*new)
+        object.__setattr__(self, "_last", (new, later))
+        return later
+
     def aged(self, seconds: float) -> "Verdict":
         """Return the verdict with its findings as they are *seconds* later."""
         later, put = object.__new__(Verdict), object.__setattr__  # as in the function `aged`
@@ -194,6 +210,7 @@ class Verdict:
         put(later, "errors", self.errors)
         put(later, "host", self.host)
         put(later, "score", self.score)
+        put(later, "_last", None)
         return later
 
 

@@ -18,7 +18,7 @@ from scoring import Basis, Conduct, Config, Finding, Result, Scorer, Verdict
 from scoring.networks import Network, Networks, NetworksError
 from scoring.networks import load as load_networks
 from scoring.rates import Rate
-from scoring.verdict import Address, HostName
+from scoring.verdict import Address, HostName, Recalled
 from scoring.watch import ZoneChange
 from tarpit.errors import Fault, SettingsError
 from tarpit.rulings import Rulings
@@ -161,21 +161,23 @@ class Classifier:
         return self._verdict(Finding("denylist", Result.LISTED, points, why, basis=Basis.CONDUCT))
 
     async def at_connection(self, address: Address) -> tuple[Verdict, Remembered]:
-        """Return the verdict on a new peer, within TARPIT_SCORE_WAIT, and what is remembered of it."""
+        """Return the verdict on a new peer, within TARPIT_SCORE_WAIT, and what is remembered of it.
+
+        Findings that are remembered are as they were found: the remembered verdict's age has passed since.
+        """
         too_fast = self._scorer.count_connection(address)
         remembered = self._store.recall_now(address) or await self._store.recall(address)
-        if remembered.verdict is not None:
-            aged = remembered.verdict.aged(remembered.age)
-            return aged.with_findings(*too_fast) if too_fast else aged, remembered
+        if (known := remembered.verdict) is not None:
+            return known.with_findings(*too_fast) if too_fast else known, remembered
         verdict = await self._scorer.score_connection(address)
         await self._store.remember(address, _lasting(verdict))
         return self.ruled(address) or verdict, remembered  # the operator may have spoken meanwhile
 
-    def known_hello(self, address: Address, helo: str, host: HostName) -> tuple[Finding, ...] | None:
+    def known_hello(self, address: Address, helo: str, host: HostName) -> Recalled | None:
         """Return what the HELO name adds, where that is remembered."""
         return self._scorer.known_helo(address, helo=helo, host=host)
 
-    def known_mail(self, address: Address, helo: str | None, mail: Mail) -> tuple[Finding, ...] | None:
+    def known_mail(self, address: Address, helo: str | None, mail: Mail) -> Recalled | None:
         """Return what the reverse-path adds, where that is remembered."""
         return self._scorer.known_mail(address, helo=helo or "", mail_from=_sender(mail))
 

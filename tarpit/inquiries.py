@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from scoring import Finding
+from scoring.verdict import Recalled
 from tarpit.policy import Treatment
 from tarpit.smtp.commands import Hello, Mail, Rcpt
 from tarpit.store import Remembered
@@ -40,14 +41,15 @@ class Inquiries:
         if not session.judgement.scored or session.judgement.treatment is Treatment.HOLD:
             return
         if not self._open and (known := self._known(command)) is not None:
-            session.judgement.add(known, new_mail=isinstance(command, Mail))
+            findings, age = known
+            session.judgement.add(findings, new_mail=isinstance(command, Mail), age=age)
             return
         before, done = self._open, trio.Event()
         self._open = (*before, done)
         self._until = trio.current_time() + session.services.settings.score_wait
         session.services.nursery.start_soon(session.services.alone, partial(self._ask, command, before, done))
 
-    def _known(self, command: Hello | Mail) -> tuple[Finding, ...] | None:
+    def _known(self, command: Hello | Mail) -> Recalled | None:
         """Return what is remembered of what *command* says, if all of it is at hand.
 
         A sender that comes again costs no task then: two of them were a tenth of its session.
@@ -55,14 +57,15 @@ class Inquiries:
         session, classifier = self._session, self._session.services.classifier
         if isinstance(command, Hello):
             return classifier.known_hello(session.address, command.name, session.judgement.host)
-        findings = classifier.known_mail(session.address, session.dialogue.helo, command)
-        if findings is not None and (domain := passed_domain(command, findings)):
+        known = classifier.known_mail(session.address, session.dialogue.helo, command)
+        if known is not None and (domain := passed_domain(command, known[0])):
             history = session.services.store.recall_domain_now(domain)
             if history is None:
                 return None
             before = session.judgement.remembered
-            session.judgement.remembered = Remembered(before.verdict, before.age, before.peer, history)
-        return findings
+            if history is not before.domain:  # as a domain without one is
+                session.judgement.remembered = Remembered(before.verdict, before.age, before.peer, history)
+        return known
 
     async def before_recipient(self, recipient: Rcpt) -> None:
         """Count a recipient, and wait for what is being asked."""

@@ -8,12 +8,10 @@ All rules are elsewhere, and pure: points in `scoring`, treatments and paces in 
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
-
-import trio
+from typing import TYPE_CHECKING, Final
 
 from scoring import Conduct, Finding, Verdict
-from scoring.verdict import UNKNOWN_HOST, HostName
+from scoring.verdict import UNKNOWN_HOST, HostName, Recalled, aged
 from tarpit import policy
 from tarpit.pace import FULL_SPEED, Pace, Stage
 from tarpit.policy import ReadPace, Shown, Treatment
@@ -25,6 +23,11 @@ if TYPE_CHECKING:
     from tarpit.drip import Account
     from tarpit.services import Services
 
+# What is remembered of a peer, of its HELO name and of its reverse-path comes together in the same way in
+# most of its sessions, and a verdict keeps what that gives (`Verdict.joined`). What is said after that is
+# added anew: else a session of a thousand messages would leave a thousand verdicts.
+RECALLED: Final = 3
+
 
 class Judgement:
     """One peer's."""
@@ -33,6 +36,7 @@ class Judgement:
         "_dialogue",
         "_mail_added",
         "_offences",
+        "_recalled",
         "_services",
         "_treatment",
         "_without_conduct",
@@ -53,7 +57,7 @@ class Judgement:
         self._services = services
         self._dialogue = dialogue
         self.account: Account | None = None  # what slowness has come to
-        self.began = trio.current_time()
+        self.began = services.clock()
         self.scored = False  # whether anybody was asked
         self.spared = False  # a suspect that is not slowed: joined to a backend, or one too many
         self.pregreet = False
@@ -64,6 +68,7 @@ class Judgement:
         self.remembered: Remembered = NOTHING
         self._mail_added = False  # whether anything was added of a reverse-path
         self._offences = 0  # how many have been weighed
+        self._recalled: tuple[Recalled, ...] = ()  # what was remembered, and is not aged before it is told
         self._without_conduct = True  # whether the verdict has no finding of what the peer has done
         self.adopt(services.classifier.unscored)
 
@@ -75,8 +80,17 @@ class Judgement:
         clean = verdict.score < verdict.suspect_at  # most are: a call less for each, four times a session
         self._treatment = Treatment.PASS if clean else policy.choose_treatment(verdict)
 
-    def add(self, findings: tuple[Finding, ...], *, new_mail: bool) -> None:
-        """Add what others say of the names that the peer has given.
+    def recall(self, verdict: Verdict, remembered: Remembered) -> None:
+        """Take the *verdict* of the connection, and what is *remembered*, as what is known by now."""
+        self.remembered = remembered
+        self.scored = True
+        if remembered.verdict is not None:
+            self._recalled = ((remembered.verdict.findings, remembered.age),)
+        self.adopt(verdict)
+        self.weigh()
+
+    def add(self, findings: tuple[Finding, ...], *, new_mail: bool, age: float = 0.0) -> None:
+        """Add what others say of the names that the peer has given, and have said *age* seconds ago.
 
         Of a *new_mail* it stands in the place of what lists said of the reverse-path before.
         """
@@ -86,8 +100,17 @@ class Judgement:
                 kept = tuple(one for one in verdict.findings if not _about_mail(one))
                 verdict = replace(verdict, findings=kept)
             self._mail_added = True
-        self.adopt(verdict.with_findings(*findings))
+        if len(self._recalled) < RECALLED:
+            self._recalled = (*self._recalled, (findings, age))
+            self.adopt(verdict.joined(findings))
+        else:
+            self.adopt(verdict.with_findings(*aged(findings, age)))
         self.weigh()
+
+    def findings(self) -> list[tuple[Finding, float]]:
+        """Return all findings, each with the seconds for which it had been remembered."""
+        ages = {id(finding): age for findings, age in self._recalled for finding in findings}
+        return [(finding, ages.get(id(finding), 0.0)) for finding in self.verdict.findings]
 
     def rule(self, verdict: Verdict) -> None:
         """Take what the operator has just said of the peer in the place of all that was found out."""
@@ -110,7 +133,7 @@ class Judgement:
     def spoke_early(self) -> None:
         """Take note that the peer spoke before its banner."""
         if not self.pregreet:
-            self.pregreet, self.pregreet_after = True, trio.current_time() - self.began
+            self.pregreet, self.pregreet_after = True, self._services.clock() - self.began
             self.weigh()
 
     def trapped(self) -> None:
@@ -120,7 +143,7 @@ class Judgement:
 
     def hung_up(self) -> None:
         """Take note that the peer has left without QUIT."""
-        self.left = (self._dialogue.state.value, trio.current_time() - self.began)
+        self.left = (self._dialogue.state.value, self._services.clock() - self.began)
         self.weigh()
 
     def conduct(self) -> Conduct:
@@ -175,7 +198,7 @@ class Judgement:
             stage,
             self._services.patience,
             load=self._services.load,
-            spent=trio.current_time() - self.began if stage is Stage.BANNER else self._held,
+            spent=self._services.clock() - self.began if stage is Stage.BANNER else self._held,
             waited=waited,
             shown=self._shown(),
         )

@@ -182,10 +182,7 @@ class Session:
         if (known := self.services.classifier.known(self.address)) is not None:
             judgement.adopt(known)
             return
-        verdict, judgement.remembered = await self.services.classifier.at_connection(self.address)
-        judgement.adopt(verdict)
-        judgement.scored = True
-        judgement.weigh()
+        judgement.recall(*await self.services.classifier.at_connection(self.address))
         self.hear_early()
         if self._is_clean_stranger():
             await self.services.wheel.rest(self.wire, settings.greet_wait, account=self.voice)

@@ -2,19 +2,19 @@
 
 from typing import TYPE_CHECKING, Final
 
-import trio
-
 from scoring import Finding, Result
 from scoring.signals.conduct import HABIT, HARVEST
 from tarpit.observe import events
 from tarpit.policy import Treatment
 from tarpit.smtp.commands import Mail
 from tarpit.smtp.dialogue import Dialogue
+from tarpit.smtp.states import State
 from tarpit.store import Deed
 
 if TYPE_CHECKING:
     from tarpit.session import Session
 
+PHASES: Final = {state: state.value for state in State}  # an enumeration finds its values in Python
 MOST_NOTED: Final = 20  # messages of one session: to a history they are one occasion in any case
 
 
@@ -36,17 +36,17 @@ def tell(session: "Session") -> None:
         proxy=session.announcement.proxy if session.announcement else None,
         host=judgement.host.name,
         helo=dialogue.helo or "",
-        verdict=verdict.opinion.value if verdict.findings else "unscored",
+        verdict=verdict.opinion if verdict.findings else "unscored",
         score=verdict.score,
-        findings=verdict.findings,
+        findings=judgement.findings(),
         treatment=treatment,
         would_be=would_be,
-        seconds=trio.current_time() - judgement.began,
+        seconds=session.services.clock() - judgement.began,
         held_seconds=voice.held_seconds,
         dripped_bytes=voice.dripped_bytes,
         pregreet=judgement.pregreet,
         backend_seconds=session.backend_seconds,
-        phase=dialogue.state.value,
+        phase=PHASES[dialogue.state],
         ended=session.ended,
         transactions=dialogue.transactions,
         recipients_accepted=dialogue.accepted,

@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 from structlog.typing import FilteringBoundLogger as Log
 
 from scoring.verdict import Finding
-from tarpit.observe.log import safe
+from tarpit.observe.findings import told
+from tarpit.observe.log import known, safe
 
 Debug = Annotated[None, "debug"]
 Info = Annotated[None, "info"]
@@ -238,7 +239,9 @@ def session_closed(
     helo: Annotated[str | bytes, "HELO name, bounded and escaped"] = "",
     verdict: Annotated[str, "`clean`, `suspect`, `hostile`, or `unscored` where nobody asked"] = "unscored",
     score: Annotated[float, "points"] = 0.0,
-    findings: Annotated[Iterable[Finding], "each with `signal`, `result`, `points`, `why` `ms`, `age`"] = (),
+    findings: Annotated[
+        Iterable[tuple[Finding, float]], "each with `signal`, `result`, `points`, `why` `ms`, `age`"
+    ] = (),
     treatment: Annotated[str, "what was done: `pass`, `slow`, `hold`"] = "pass",
     would_be: Annotated[str, "the treatment that `enforce` mode gives; differs in `observe` mode"] = "pass",
     seconds: Annotated[float, "from accept to close"] = 0.0,
@@ -276,11 +279,11 @@ def session_closed(
         "peer": peer,
         "port": port,
         "proxy": proxy,
-        "host": None if host is None else safe(host),
-        "helo": safe(helo),
+        "host": None if host is None else known(host),
+        "helo": known(helo),
         "verdict": verdict,
         "score": score,
-        "findings": [_finding(finding) for finding in findings],
+        "findings": [told(finding, ago) for finding, ago in findings],
         "treatment": treatment,
         "would_be": would_be,
         "seconds": round(seconds, 3),
@@ -295,26 +298,15 @@ def session_closed(
         "recipients_refused": recipients_refused,
         "messages_accepted": messages_accepted,
         "messages_mended": messages_mended,
-        "reverse_path": None if reverse_path is None else safe(reverse_path),
+        "reverse_path": None if reverse_path is None else known(reverse_path),
         "backend": backend,
-        "backend_reply": safe(backend_reply),
+        "backend_reply": known(backend_reply),
         "bytes_from_peer": bytes_from_peer,
         "bytes_to_peer": bytes_to_peer,
         "blind": blind,
         "tls": tls,
         "cipher": cipher,
-        "tls_failure": safe(tls_failure),
+        "tls_failure": known(tls_failure),
         "errors": [safe(error, 200) for error in errors],
     }
     log.info("session.closed", story=story)
-
-
-def _finding(finding: Finding) -> dict[str, str | float]:
-    return {
-        "signal": safe(finding.signal),
-        "result": str(finding.result),
-        "points": finding.points,
-        "why": safe(finding.why, 200),
-        "ms": round(finding.seconds * 1000, 1),
-        "age": round(finding.age, 1),
-    }

@@ -16,6 +16,7 @@ Not here: which events there are (`tarpit.observe.events`).
 import re
 import sys
 from datetime import UTC, datetime
+from functools import lru_cache
 from io import StringIO
 from typing import Final, TextIO
 
@@ -27,6 +28,7 @@ from tarpit.choices import LogFormat, LogLevel
 
 LIMIT: Final = 100
 CUT: Final = "..."
+SAID: Final = 1024  # texts; 0.5 MB
 ENDLESS: Final = 2000  # characters of a field, of a line of a traceback
 _with_traceback: Final = structlog.processors.ExceptionRenderer()
 _UNPRINTABLE: Final = re.compile(r"[^ -~]")
@@ -56,6 +58,9 @@ def safe(text: str | bytes, limit: int = LIMIT) -> str:
     while sum(map(len, parts)) > limit - len(CUT):
         parts.pop()
     return "".join(parts) + CUT
+
+
+known: Final = lru_cache(SAID)(safe)  # for what is said in most sessions: names, paths, a backend's goodbye
 
 
 class Lines:

@@ -68,7 +68,7 @@ class History(NamedTuple):
     @property
     def known_good(self) -> bool:
         """Whether a backend took its mail on several occasions, and refused hardly any."""
-        return self.occasions >= ENOUGH and self.blameless
+        return self.occasions >= ENOUGH and self.bad <= FAULTS * self.good
 
     def faded(self, now: float) -> "History":
         """Return the history as it is at *now*."""

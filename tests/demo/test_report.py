@@ -38,7 +38,8 @@ def test_slowed_session(
 ) -> None:
     """A slowed session's line: who, why, what was done to it, how it ended, what was delivered."""
     session_closed(
-        log, id="a", peer="127.0.0.20", port=1, verdict="suspect", score=4.0, findings=[LISTED, SILENT],
+        log, id="a", peer="127.0.0.20", port=1, verdict="suspect", score=4.0,
+        findings=[(LISTED, 0.0), (SILENT, 0.0)],
         treatment="slow", would_be="slow", seconds=12.34, held_seconds=11.5, dripped_bytes=120,
         messages_accepted=1,
     )  # fmt: skip

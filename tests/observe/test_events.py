@@ -57,7 +57,7 @@ def test_session_closed_tells_the_whole_story() -> None:
         port=4711,
         helo=b"evil\r\nhost",
         reverse_path="",
-        findings=[Finding("dnsbl:zen.example", Result.LISTED, 4.0, "127.0.0.2", 0.0123)],
+        findings=[(Finding("dnsbl:zen.example", Result.LISTED, 4.0, "127.0.0.2", 0.0123), 30.04)],
         ended="peer-left",
     )
     assert line["helo"] == r"evil\x0d\x0ahost"
@@ -69,7 +69,7 @@ def test_session_closed_tells_the_whole_story() -> None:
             "points": 4.0,
             "why": "127.0.0.2",
             "ms": 12.3,
-            "age": 0.0,
+            "age": 30.0,
         }
     ]
 

@@ -137,12 +137,15 @@ def strange(hint: object) -> st.SearchStrategy[object]:
         return st.sampled_from(get_args(hint))
     if "Iterable" in str(hint):
         (kind,) = get_args(hint)
-        return st.lists(FINDINGS if kind is Finding else KINDS[kind], max_size=5)
+        return st.lists(FINDINGS if Finding in get_args(kind) else KINDS[kind], max_size=5)
     return st.one_of([KINDS[kind] for kind in get_args(hint) or (hint,)])
 
 
-FINDINGS: Final = st.builds(
-    Finding, st.text(max_size=300), st.sampled_from(Result), st.floats(0, 9), st.text(max_size=300)
+FINDINGS: Final = st.tuples(
+    st.builds(
+        Finding, st.text(max_size=300), st.sampled_from(Result), st.floats(0, 9), st.text(max_size=300)
+    ),
+    st.floats(0, 9),
 )
 
 

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from scoring import Basis, Conduct, Config, HostState, Opinion, Peer, Rate, Result, Scorer, parse_zones, score
 from scoring.resolve import Answer, Resolver, Status
-from scoring.verdict import UNKNOWN_HOST
+from scoring.verdict import UNKNOWN_HOST, aged
 from scoring.watch import Watch, ZoneChange
 from tests.support.dns_zone import FakeResolver, found, serving
 
@@ -254,9 +254,13 @@ async def test_what_is_remembered_is_known_at_once(mail_from: str, autojump_cloc
     await scorer.score_helo(peer, helo="h.example", host=UNKNOWN_HOST, until=until)
     await scorer.score_mail(peer, helo="h.example", mail_from=mail_from, until=until)
     again = await scorer.score_helo(peer, helo="h.example", host=UNKNOWN_HOST, until=until)
-    assert scorer.known_helo(peer, helo="H.example", host=UNKNOWN_HOST) == again
+    known = scorer.known_helo(peer, helo="H.example", host=UNKNOWN_HOST)
+    assert known is not None
+    assert aged(*known) == again
     mail = await scorer.score_mail(peer, helo="h.example", mail_from=mail_from, until=until)
-    assert scorer.known_mail(peer, helo="h.example", mail_from=mail_from) == mail
+    known = scorer.known_mail(peer, helo="h.example", mail_from=mail_from)
+    assert known is not None
+    assert aged(*known) == mail
 
 
 async def test_silence_costs_one_wait(autojump_clock: MockClock) -> None:

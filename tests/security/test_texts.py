@@ -50,7 +50,7 @@ def sinks(text: str) -> Mapping[str, bytes]:
         helo=text,
         reverse_path=text,
         backend_reply=text,
-        findings=verdict.findings,
+        findings=[(finding, 0.0) for finding in verdict.findings],
         errors=[text],
     )
     return {

@@ -36,7 +36,7 @@ def closed(
         port=4711,
         verdict=verdict,
         score=sum(one.points for one in found),
-        findings=found,
+        findings=[(one, 0.0) for one in found],
         treatment=treatment,
         held_seconds=held,
         ended=ended,
