@@ -70,7 +70,8 @@ class Judgement:
         self._offences = 0  # how many have been weighed
         self._recalled: tuple[Recalled, ...] = ()  # what was remembered, and is not aged before it is told
         self._without_conduct = True  # whether the verdict has no finding of what the peer has done
-        self.adopt(services.classifier.unscored)
+        self.verdict = services.classifier.unscored
+        self._treatment = Treatment.PASS
 
     # -- what is known
 

@@ -117,7 +117,8 @@ class Remembered:
         self.age = age
         self.peer = peer
         self.domain = domain
-        self.known_good = peer.blameless and (peer.occasions >= ENOUGH or domain.known_good)
+        blameless = peer.bad <= FAULTS * peer.good  # not asked of the peer: two are made in each session
+        self.known_good = blameless and (peer.occasions >= ENOUGH or domain.known_good)
         self.good_before = max(round(peer.good), round(domain.good), 1) if self.known_good else 0
         self.bad_before = round(peer.offences)
 
