@@ -85,10 +85,11 @@ class Meters:
         return mark is not None and mark - now > self.patience + SLACK
 
 
-def any_over(meters: Iterable[Meters], key: bytes, now: float) -> bool:
-    """Whether *key* is too fast at *now* in any of *meters*. Nearly always it is not: no call for each."""
-    for meter in meters:
-        mark = meter.marks.get(key)
-        if mark is not None and mark - now > meter.patience + SLACK:
-            return True
+def any_over(keys: Iterable[tuple[bytes, Iterable[Meters]]], now: float) -> bool:
+    """Whether any of *keys* is too fast at *now* in any of its meters. Nearly always none is: one call."""
+    for key, meters in keys:
+        for meter in meters:
+            mark = meter.marks.get(key)
+            if mark is not None and mark - now > meter.patience + SLACK:
+                return True
     return False

@@ -14,7 +14,7 @@ from pathlib import Path
 import trio
 from cachetools import LRUCache
 
-from scoring import Basis, Conduct, Config, Finding, Result, Scorer, Verdict
+from scoring import Basis, Config, Finding, Result, Scorer, Verdict
 from scoring.networks import Network, Networks, NetworksError
 from scoring.networks import load as load_networks
 from scoring.rates import Rate
@@ -108,6 +108,10 @@ class Classifier:
         self.lists = lists
         self._scorer = scorer
         self._store = store
+        # Handed on as they are: a recipient counted, what a HELO name adds where that is remembered, conduct.
+        self.count_recipient = scorer.count_recipient
+        self.known_helo = scorer.known_helo
+        self.with_conduct = scorer.with_conduct
         self.unscored = self._verdict()
         self._made: LRUCache[tuple[Network, str], Verdict] = LRUCache(1000)
         self.set_aside: dict[tuple[str, str], str] = {}  # zone as shown and what it is asked about: why not
@@ -173,10 +177,6 @@ class Classifier:
         await self._store.remember(address, _lasting(verdict))
         return self.ruled(address) or verdict, remembered  # the operator may have spoken meanwhile
 
-    def known_hello(self, address: Address, helo: str, host: HostName) -> Recalled | None:
-        """Return what the HELO name adds, where that is remembered."""
-        return self._scorer.known_helo(address, helo=helo, host=host)
-
     def known_mail(self, address: Address, helo: str | None, mail: Mail) -> Recalled | None:
         """Return what the reverse-path adds, where that is remembered."""
         return self._scorer.known_mail(address, helo=helo or "", mail_from=_sender(mail))
@@ -203,18 +203,10 @@ class Classifier:
 
         await self._scorer.run(changed)
 
-    def count_recipient(self, address: Address) -> None:
-        """Count a recipient that *address* asked for against its rate."""
-        self._scorer.count_recipient(address)
-
     def count_errors(self, address: Address, count: int) -> None:
         """Count *count* things that *address* did wrong against its rate."""
         for _ in range(count):
             self._scorer.count_error(address)
-
-    def with_conduct(self, verdict: Verdict, conduct: Conduct) -> Verdict:
-        """Return *verdict* with what the peer's own conduct adds to it."""
-        return self._scorer.with_conduct(verdict, conduct)
 
     def _until(self) -> float:
         return trio.current_time() + self._scorer.config.wait

@@ -56,7 +56,7 @@ class Inquiries:
         """
         session, classifier = self._session, self._session.services.classifier
         if isinstance(command, Hello):
-            return classifier.known_hello(session.address, command.name, session.judgement.host)
+            return classifier.known_helo(session.address, helo=command.name, host=session.judgement.host)
         known = classifier.known_mail(session.address, session.dialogue.helo, command)
         if known is not None and (domain := passed_domain(command, known[0])):
             history = session.services.store.recall_domain_now(domain)

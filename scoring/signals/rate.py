@@ -51,7 +51,7 @@ class Rates:
         """Return a finding for the peer and one for its network, where anything comes too fast."""
         peer = address.packed
         network = peer[: 3 if len(peer) == 4 else 8]
-        if not (any_over(self._peer.values(), peer, now) or any_over(self._network.values(), network, now)):
+        if not any_over(((peer, self._peer.values()), (network, self._network.values())), now):
             return ()  # nearly always
         fast = _too_fast(self._peer, peer, now), _too_fast(self._network, network, now)
         if (made := self._made.get(fast)) is None:

@@ -92,5 +92,7 @@ def test_any_of_several(times: list[float], now: float) -> None:
     for time in times:
         for meter in meters:
             meter.count(KEY, time)
-    assert any_over(meters, KEY, now) is any(meter.over(KEY, now) for meter in meters)
-    assert not any_over(meters, b"another", now)
+    over = any(meter.over(KEY, now) for meter in meters)
+    assert any_over([(KEY, meters)], now) is over
+    assert any_over([(b"another", meters), (KEY, meters)], now) is over
+    assert not any_over([(b"another", meters)], now)
