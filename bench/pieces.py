@@ -72,7 +72,14 @@ async def _measure(loops: int) -> None:
         poller = Poller()
         async with trio.open_nursery() as nursery:
             services = assemble(
-                settings.load({"TARPIT_BACKENDS": "127.0.0.1:9", "TARPIT_STATE_DIR": folder}),
+                settings.load(
+                    {
+                        "TARPIT_BACKENDS": "127.0.0.1:9",
+                        "TARPIT_STATE_DIR": folder,
+                        "TARPIT_RATE_PEER": "10000000/s",  # counted, and never too fast
+                        "TARPIT_RATE_NETWORK": "10000000/s",
+                    }
+                ),
                 configure(LogFormat.JSON, LogLevel.INFO, out),
                 poller=poller,
                 wheel=Wheel(),

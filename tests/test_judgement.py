@@ -13,6 +13,7 @@ from tarpit.judgement import Judgement
 from tarpit.pace import FULL_SPEED, Stage
 from tarpit.policy import Treatment
 from tarpit.smtp.dialogue import Dialogue
+from tarpit.store import Remembered
 from tests.support.dns_zone import FakeResolver
 from tests.support.wires import load, stage
 
@@ -108,3 +109,32 @@ async def test_lists_of_the_last_reverse_path_count_no_more(autojump_clock: Mock
         assert judgement.verdict.score == 7
         judgement.add((), new_mail=True)
         assert judgement.verdict.score == 4
+
+
+async def test_what_is_remembered_is_told_with_its_age(autojump_clock: MockClock) -> None:
+    """Each finding is as much older as it had been remembered; what is found out now is not."""
+    named = tuple(Finding(signal, Result.NONE, 0, "", age=1.0) for signal in ("helo", "spf-helo"))
+    mail, own = Finding("spf", Result.PASS, 0, ""), Finding("rate:peer", Result.FAIL, 1, "")
+    async with judged() as judgement:
+        judgement.recall(LISTED.with_findings(own), Remembered(LISTED, 30.0))
+        judgement.add(named, new_mail=False, age=20.0)
+        judgement.add((mail,), new_mail=True, age=10.0)
+        told = {one.signal: one.age + ago for one, ago in judgement.findings()}
+        assert told == {"dnsbl:bl.example": 30, "rate:peer": 0, "helo": 21, "spf-helo": 21, "spf": 10}
+        judgement.add((mail,), new_mail=True, age=15.0)
+        judgement.add((Finding("spf-helo", Result.NONE, 0, ""),), new_mail=True)
+        told = {one.signal: one.age + ago for one, ago in judgement.findings()}
+        assert told == {"dnsbl:bl.example": 30, "rate:peer": 0, "helo": 21, "spf-helo": 0, "spf": 15}
+
+
+async def test_a_long_session_leaves_no_trail_of_verdicts(autojump_clock: MockClock) -> None:
+    """What three times was added to is kept; of a thousand messages nothing stays but the last."""
+    async with judged() as judgement:
+        judgement.recall(LISTED, Remembered(LISTED))
+        for number in range(1000):
+            judgement.add((Finding("spf", Result.NONE, 0, str(number)),), new_mail=True)
+        kept, verdict = 0, LISTED
+        while verdict._last is not None:
+            kept, verdict = kept + 1, verdict._last[1]
+        assert (kept, len(judgement._recalled)) == (2, 3)
+        assert [one.why for one in judgement.verdict.findings] == ["127.0.0.2", "999"]

@@ -112,6 +112,18 @@ def test_silence_is_soon_forgotten(result: Result) -> None:
     assert verdict(UNLISTED, Finding("dnsbl:dead.example", result, 0, "")).lifetime == 60
 
 
+def test_joined() -> None:
+    """It is what adding the findings gives; the same ones give the same verdict, until others are joined."""
+    before, said, others = verdict(PREGREET), (KNOWN,), (KNOWN, PREGREET)
+    joined = before.joined(said)
+    assert joined == before.with_findings(*said)
+    assert joined.score == before.with_findings(*said).score
+    assert before.joined(said) is joined
+    assert before.joined(others) == before.with_findings(*others)
+    assert before.joined(said) == joined
+    assert before == verdict(PREGREET)
+
+
 def test_aged() -> None:
     """Later, findings are older and hold less long; nothing else has changed."""
     before = Finding("spf", Result.FAIL, 3, "why", seconds=0.5, basis=Basis.VOLUME, age=10, life=300)
