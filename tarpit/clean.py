@@ -34,24 +34,6 @@ _GUARDS: Final[dict[bool, Callable[[], Guard]]] = {False: Guard, True: partial(G
 NO_ROUTE: Final = Reply.of(550, "5.7.1 No mail for this domain is taken here")  # TARPIT_ROUTES says `refuse`
 
 
-class Waiting:
-    """A peer that waits for a backend: it gives up its place in the queue when it leaves.
-
-    Who has finished sending may have said all that it has to say, and hears its answers in its turn.
-    """
-
-    __slots__ = ("_scope", "_session")
-
-    def __init__(self, session: "Session", scope: trio.CancelScope) -> None:
-        self._session = session
-        self._scope = scope
-
-    def hung_up(self) -> None:
-        """End the wait, if nothing that was said is still to be answered."""
-        if self._session.wire.has_left(after_fin=not len(self._session.dialogue.lines)):
-            self._scope.cancel()
-
-
 class Clean:
     """What of a session is joined to a backend."""
 
@@ -66,7 +48,7 @@ class Clean:
         Returns the command with which it turned out a suspect, or None at the end.
         """
         session = self._session
-        loan = await while_there(session, partial(session.services.pool.borrow_for, session, Purpose.JOIN))
+        loan = await session.borrow(Purpose.JOIN)
         session.backend_name, line = loan.backend.name, loan.line
         began = trio.current_time()
         try:
@@ -142,13 +124,11 @@ class Clean:
 async def while_there(session: "Session", work: Callable[[], Awaitable[T]]) -> T:
     """Return what *work* returns, which waits for a backend. Raises `PeerGone` once the peer has left."""
     with trio.CancelScope() as scope:
-        waiting = session.wire.on_hangup = Waiting(session, scope)
         try:
-            if session.wire.hung_up:
-                waiting.hung_up()
+            session.waits(scope.cancel)
             return await work()
         finally:
-            session.wire.on_hangup = None
+            session.waits_no_more()
     raise PeerGone("left before a backend was free")
 
 

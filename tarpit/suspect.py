@@ -121,7 +121,7 @@ class Suspect(FrontDesk):
         session, clean = self._session, Clean(self._session)
         assert session.dialogue.hello is not None
         try:
-            loan = await session.services.pool.borrow_for(session, Purpose.BLIND)
+            loan = await session.borrow(Purpose.BLIND)
         except BackendUnavailable as none:
             session.note_lost(str(none))
             return False

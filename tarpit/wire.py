@@ -275,6 +275,13 @@ class Wire(Parked):
         trio.lowlevel.reschedule(task, outcome.Error(self._silent("no answer in time")))
         return True
 
+    def desert(self) -> None:
+        """End a wait for this side, because the other one has left: who waits hears `PeerGone`."""
+        task, self._task = self._task, None
+        if task is not None:
+            self.deadline = FOREVER
+            trio.lowlevel.reschedule(task, outcome.Error(PeerGone("left before a backend was free")))
+
     def stop(self) -> None:
         """End a stoppable wait, now or when it begins."""
         self.stopping = True

@@ -1,11 +1,17 @@
 """A clean peer's session: joined, waiting for a place, or ended for want of one."""
 
+import socket
+
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
+from tarpit.backend.slots import Purpose
+from tarpit.errors import PeerGone
+from tests.support.backend import Does
+from tests.support.dns_zone import FakeResolver
 from tests.support.sessions import another, session
-from tests.support.wires import wire_pair
+from tests.support.wires import load, stage, wire_pair
 
 ENVELOPE = (b"EHLO peer.example", b"MAIL FROM:<>")
 
@@ -122,3 +128,56 @@ async def test_who_hangs_up_in_the_queue(said: bytes, autojump_clock: MockClock)
         assert [line[:3] for line in heard.splitlines()] == ([b"220", b"250", b"221"] if said else [])
         assert waiting.ended == ("quit" if said else "peer-left")
         assert trio.current_time() - began < 20
+
+
+@pytest.mark.parametrize("said", [b"", b"NOOP\r\nQUIT\r\n"], ids=["silently", "having said all"])
+async def test_who_hangs_up_before_the_banner(said: bytes, autojump_clock: MockClock) -> None:
+    """The backend's slot is free again at once, and nothing is held against the backend."""
+    async with session({"BANNER": Does.SILENT}, MODE="observe") as (
+        far,
+        _,
+        around,
+        one,
+    ):
+        backend = around.services.pool.backends[0]
+        await trio.sleep(0.5)
+        assert backend.slots.taken == 1
+        await far.say(said) if said else None
+        await far.stream.send_eof()
+        await trio.sleep(0.5)
+        assert backend.slots.taken == (1 if said else 0)
+        assert (await far.hear_all())[:3] == (b"421" if said else b"")
+    assert one.ended == ("backend" if said else "peer-left")
+    assert one.errors == (("no answer in time",) if said else ())
+
+
+async def test_who_hangs_up_before_the_connection_stands(autojump_clock: MockClock) -> None:
+    """A backend that takes no connection keeps nobody who has left."""
+    with socket.socket() as full, socket.socket() as first:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        first.connect(full.getsockname())  # from here on a connect stays in progress
+        settings = load(BACKENDS="{}:{}".format(*full.getsockname()), MODE="observe")
+        async with stage(settings, FakeResolver({})) as around, wire_pair(around.poller) as (wire, far):
+            slots, one = around.services.pool.backends[0].slots, another(around, wire)
+            around.services.nursery.start_soon(one.run)
+            await trio.sleep(0.5)
+            assert slots.taken == 1
+            await far.stream.send_eof()
+            await trio.sleep(0.5)
+            assert slots.taken == 0
+    assert (one.ended, one.errors) == ("peer-left", ())
+
+
+async def test_who_has_hung_up_waits_for_nothing(autojump_clock: MockClock) -> None:
+    """Whoever has left by the time that it would wait is told at once."""
+    async with session(BACKEND_MAX="1", MODE="observe") as (first, backend, around, _):
+        await first.hear()
+        async with wire_pair(around.poller) as (wire, far):
+            await far.stream.send_eof()
+            await wait_all_tasks_blocked()
+            with pytest.raises(PeerGone):
+                await another(around, wire).borrow(Purpose.JOIN)
+            assert not len(around.services.pool.queue)
+        await first.ask(b"QUIT")
+    assert len(backend.connections) == 1

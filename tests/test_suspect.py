@@ -7,6 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tarpit.backend.slots import Purpose
 from tarpit.policy import Treatment
 from tests.support.backend import Connection, Does
 from tests.support.sessions import session
@@ -219,6 +220,27 @@ async def test_starttls(autojump_clock: MockClock, hold: bool) -> None:
         await far.stream.aclose()
         await around.services.wait_empty()
         assert around.closed()["blind"] is True
+
+
+async def test_who_hangs_up_in_the_queue(autojump_clock: MockClock) -> None:
+    """A suspect that waits to be joined for TLS gives up its place when it leaves."""
+    async with session(listed=True, BACKEND_MAX="1", PACE_BYTE="1ms") as (far, _, around, one):
+        pool = around.services.pool
+        for server in pool.backends:
+            server.keywords = (b"STARTTLS",)
+            server.marks.good()
+        await begin(far)
+        await far.say(b"EHLO peer.example\r\n")
+        await far.hear(b"STARTTLS\r\n")
+        pool.backends[0].slots.take(Purpose.JOIN)
+        await far.say(b"STARTTLS\r\n")
+        await trio.sleep(2)
+        assert len(pool.queue) == 1
+        await far.stream.send_eof()
+        await trio.sleep(1)
+        assert len(pool.queue) == 0
+        await around.services.wait_empty()
+    assert one.ended == "peer-left"
 
 
 async def test_no_room_for_the_hostile(autojump_clock: MockClock) -> None:

@@ -304,6 +304,18 @@ async def test_abort() -> None:
             await pair.far.recv(1)
 
 
+async def test_deserted(autojump_clock: MockClock) -> None:
+    """Who waits for this side hears that the other one has left, whichever kind of wire it is; once."""
+    async with wired() as pair, trio.open_nursery() as nursery:
+        nursery.start_soon(after, 5, pair.wire.desert)
+        with pytest.raises(PeerGone, match="left before"):
+            await pair.wire.receive(100)
+        assert trio.current_time() == 5
+        pair.wire.desert()
+        await pair.far.send(b"x")
+        assert await pair.wire.receive(100) == b"x"
+
+
 # -- the two ends, and connecting
 
 

@@ -115,7 +115,7 @@ async def running(settings: Settings, names: Names, processes: Processes, bugs: 
     poller, wheel = Deadlines(), WholeReplies()
     async with trio.open_nursery() as nursery:
 
-        async def reach(poller: Poller, _place: Place, _until: float) -> MemoryWire:
+        async def reach(poller: Poller, _place: Place) -> MemoryWire:
             near, far = pair()
             nursery.start_soon(Conversation(far, processes).run)
             return MemoryWire(

@@ -31,7 +31,11 @@ PROXY_HEADERS: Final = {"proxy-v1": proxy_v1_header, "proxy-v2": proxy_v2_header
 STREAM: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK  # at once, not by a system call of its own
 BEGUN: Final = frozenset({0, errno.EINPROGRESS})
 
-Reach = Callable[[Poller, Place, float], Awaitable[Wire]]
+Reach = Callable[[Poller, Place], Awaitable[Wire]]
+
+
+def _to_the_end(_: Callable[[], None]) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,25 +159,39 @@ class Line:
         self.wire.close()
 
 
-async def dial(poller: Poller, places: Places, dialling: Dialling, now: float) -> Line:
-    """Connect to the next of *places* that can be connected to. The banner has not been read yet."""
+async def dial(
+    poller: Poller,
+    places: Places,
+    dialling: Dialling,
+    now: float,
+    waits: Callable[[Callable[[], None]], None] = _to_the_end,
+) -> Line:
+    """Connect to the next of *places* that can be connected to. The banner has not been read yet.
+
+    *waits* is told, where it takes a while, what gives up.
+    """
     if not places.places:
         await places.look_up()  # nobody has done so yet: afterwards it is done beside the sessions
         now = trio.current_time()
     lost: BackendUnavailable | None = None
-    reach = dialling.reach or _connected
     until, left = now + dialling.connect, places.in_turn()
     while left:
         place = left.pop(0)
         try:
-            return Line(await reach(poller, place, now + (until - now) / (len(left) + 1)), dialling)
+            if dialling.reach is not None:
+                return Line(await dialling.reach(poller, place), dialling)
+            wire = _begun(poller, place)
+            if not wire.peer[1]:  # on this host a connection is there at once
+                await _connected(wire, now + (until - now) / (len(left) + 1), waits)
+            return Line(wire, dialling)
         except BackendUnavailable as failed:
             places.failed(place)
             lost, now = failed, trio.current_time()
     raise lost or BackendUnavailable(f"{places.host} is not known: {places.trouble}")
 
 
-async def _connected(poller: Poller, place: Place, until: float) -> Wire:
+def _begun(poller: Poller, place: Place) -> Wire:
+    """Return a connection that has been begun; its `peer` is known once it stands."""
     try:
         sock = socket.socket(place.family, STREAM)
     except OSError as error:
@@ -184,15 +202,16 @@ async def _connected(poller: Poller, place: Place, until: float) -> Wire:
         sock.close()
         host, port = place.address[:2]
         raise BackendUnavailable(f"{host}:{port}: {errno.errorcode.get(error_number, error_number)}")
-    wire = Wire(poller, sock, gone=BackendUnavailable, silent=BackendUnavailable)
-    if wire.peer[1]:
-        return wire  # on this host a connection is there at once
+    return Wire(poller, sock, gone=BackendUnavailable, silent=BackendUnavailable)
+
+
+async def _connected(wire: Wire, until: float, waits: Callable[[Callable[[], None]], None]) -> None:
     try:
+        waits(wire.desert)
         await wire.connected(until)
     except BaseException:
         wire.close()
         raise
-    return wire
 
 
 async def greet(
@@ -202,8 +221,9 @@ async def greet(
 
     `line.banner` is then what the peer may be shown. A backend that does not take the introduction is
     not used: under our own address it would trust a stranger. Raises `Unwelcome` for what may be meant for
-    the peer, and plain `BackendUnavailable` for what cannot be.
+    the peer, and plain `BackendUnavailable` for what cannot be; `PeerGone` once the peer has left.
     """
+    guest.waits(line.wire.desert)
     if header_for := PROXY_HEADERS.get(how):
         who = guest.introduction()
         await line.send(header_for((str(who.address), who.port), guest.ours))

@@ -10,7 +10,7 @@ Sending it and reading the replies is `dial`; the headers that load balancers se
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Final, Protocol
@@ -60,6 +60,12 @@ class Guest(Protocol):
     def introduction(self) -> Introduction:
         """Return who the peer is."""
 
+    def waits(self, give_up: Callable[[], None]) -> None:
+        """Be told what ends the wait that begins now. Raises `PeerGone` if nobody waits any more."""
+
+    def check_there(self) -> None:
+        """Raise `PeerGone` if the peer has left."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -76,6 +82,12 @@ class Known:
     def introduction(self) -> Introduction:
         """Return who the peer is."""
         return self.who
+
+    def waits(self, give_up: Callable[[], None]) -> None:
+        """Wait to the end: whoever waits with us has a way of his own to give up."""
+
+    def check_there(self) -> None:
+        """Stay."""
 
 
 def xclient_commands(introduction: Introduction, offered: frozenset[str]) -> tuple[bytes, ...]:

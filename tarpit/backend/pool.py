@@ -177,8 +177,8 @@ class Pool:
         """Return a fresh, introduced connection to a backend of *group*, not to *avoid* if there is another.
 
         One that cannot be used is passed over, as long as there is another. Raises `NoSlot` when none came
-        free in time, `Unreached` when none that is up can be used, and a plain `BackendUnavailable` when none
-        may be, or is up.
+        free in time, `Unreached` when none that is up can be used, a plain `BackendUnavailable` when none
+        may be, or is up, and `PeerGone` once the *guest* has left.
         """
         network, now = guest.network, trio.current_time()
         until = now + self._patience
@@ -186,7 +186,7 @@ class Pool:
         while True:
             slots = self.queue.take_now(candidates, purpose, network)
             if slots is None:
-                slots, now = await self._turn(candidates, purpose, network, until), trio.current_time()
+                slots, now = await self._turn(candidates, purpose, guest, until), trio.current_time()
             if slots is None:  # none of them is up any more, and that is said
                 candidates = self._candidates(group, avoid)
                 continue
@@ -209,13 +209,15 @@ class Pool:
                 return Loan(backend, line, self.queue, purpose, network, began=now)
 
     async def _turn(
-        self, candidates: Sequence[Slots], purpose: Purpose, network: bytes, until: float
+        self, candidates: Sequence[Slots], purpose: Purpose, guest: Guest, until: float
     ) -> Slots | None:
         """Wait for a slot of one of *candidates*, and return it; None when none takes mail any more."""
         slots = None
         with trio.move_on_at(until) as scope:
-            slots = await self.queue.take(candidates, purpose, network)
+            guest.waits(scope.cancel)
+            slots = await self.queue.take(candidates, purpose, guest.network)
         if scope.cancelled_caught:
+            guest.check_there()
             raise NoSlot("all its connections are in use (TARPIT_BACKEND_MAX)")
         return slots
 
@@ -277,7 +279,7 @@ async def _connect_within(pool: Pool, backend: Backend, guest: Guest, now: float
 
 async def _connect(pool: Pool, backend: Backend, guest: Guest, now: float, tls: BackendTls) -> Line:
     address = backend.address
-    line = await dial(pool.poller, backend.places, pool.dialling, now)
+    line = await dial(pool.poller, backend.places, pool.dialling, now, guest.waits)
     try:
         await greet(line, guest, address.introduce, host=address.host, tls=tls)
     except BaseException:

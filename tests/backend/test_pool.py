@@ -359,6 +359,12 @@ class Unasked:
         """Fail."""
         raise AssertionError
 
+    def waits(self, give_up: Callable[[], None]) -> None:
+        """Wait."""
+
+    def check_there(self) -> None:
+        """Be there."""
+
 
 async def test_who_is_not_introduced_is_not_asked_about() -> None:
     """Who the peer is, and where it connected to, is made up only for a backend that is told."""
