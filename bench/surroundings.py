@@ -43,6 +43,13 @@ class Sink(socketserver.ThreadingTCPServer):
         self.port: int = self.socket.getsockname()[1]
         self.stored: set[int] = set()
 
+    def handle_error(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: tuple[str, int]
+    ) -> None:
+        """Say nothing of a proxy that has hung up, as it does when it is ended: it was asked to."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Take(socketserver.StreamRequestHandler):
     def handle(self) -> None:
