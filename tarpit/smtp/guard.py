@@ -67,13 +67,14 @@ class Guard:
         if self._decoder is not None:
             return self._write_anew(self._decoder, block)
         data = self._held + block if self._held else block
-        size = self._find_end(data)
+        dotted = b"." in data  # base64 has no dot at all, and that is looked for at the speed of memory
+        size = self._find_end(data) if dotted else -1
         if size < 0:
             self._held = self._hold(data)
             known = data[: -len(self._held)] if self._held else data
         else:
             known = data[:size]
-        if (b"\0" in known and self._has_dot_nul(known)) or self._has_bare(known):
+        if (dotted and b"\0" in known and self._has_dot_nul(known)) or self._has_bare(known):
             return self._turn(data, known)
         if size >= 0:
             self.ended, self.rest = True, data[size:]
@@ -85,8 +86,7 @@ class Guard:
         """Return how many bytes of *data* belong to the message, its end included; -1 without an end."""
         if self._line_starts and data.startswith(b".\r\n"):
             return 3
-        # base64 has no dot at all, and one byte is looked for ten times as fast as five
-        at = data.find(END) if b"." in data else -1
+        at = data.find(END)
         return at + len(END) if at >= 0 else -1
 
     def _hold(self, data: bytes) -> bytes:
