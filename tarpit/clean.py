@@ -125,7 +125,7 @@ async def while_there(session: "Session", work: Callable[[], Awaitable[T]]) -> T
     """Return what *work* returns, which waits for a backend. Raises `PeerGone` once the peer has left."""
     with trio.CancelScope() as scope:
         try:
-            session.waits(scope.cancel)
+            session.gives_up_by(scope.cancel)
             return await work()
         finally:
             session.waits_no_more()

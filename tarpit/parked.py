@@ -82,6 +82,15 @@ class Parked:
         elif self.wakes is not None:
             self.wakes.wake()
 
+    def fail(self, error: Exception) -> bool:
+        """Have whoever waits here raise *error*, and return whether anybody did wait."""
+        task, self._task = self._task, None
+        if task is None:
+            return False
+        self.deadline = FOREVER
+        trio.lowlevel.reschedule(task, outcome.Error(error))
+        return True
+
     def overdue(self) -> bool:
         """The deadline has passed: whoever waits goes on, and finds nothing. Returns whether anybody did."""
         waits = self._task is not None

@@ -4,7 +4,7 @@ Errors of the socket are translated here and nowhere else: into `PeerGone` and `
 side, into `BackendUnavailable` on the backend's. Where nothing can be there yet, a read waits first: the
 flag `readable` keeps what edge-triggered polling last said.
 
-How slowly a reply goes out is `drip`; which sockets stirred is `poller`; why a held peer's buffers are small
+How slowly a reply goes out is `drip`; which sockets stirred, `poller`; why a held peer's buffers are small
 is `buffers`; how a wire gets into TLS, where it reads, sends and counts what is inside, `handshake`.
 """
 
@@ -16,7 +16,6 @@ import ssl
 from collections.abc import Callable, Coroutine
 from typing import Final, Protocol
 
-import outcome
 import trio
 
 from tarpit import buffers
@@ -46,6 +45,7 @@ class Wire(Parked):
 
     __slots__ = (
         "_broken",
+        "_deserted",
         "_silent",
         "_socket",
         "_told_of_room",
@@ -87,6 +87,7 @@ class Wire(Parked):
         self.readable = False  # whether a read may find something: bytes, an end, or an error
         self.stopping = False  # whether `stop` was called
         self.hung_up = False  # whether the other side closed or reset; what it sent before may be unread
+        self._deserted = False  # by the peer for whom it is waited here
         self._broken = False  # by a reset or an error: not merely closed
         self._urgent = False  # whether a byte out of band has come: a read ends before it, and skips it
         self.on_hangup: HangUp | None = None  # told of a FIN, reset or error, at once
@@ -119,6 +120,7 @@ class Wire(Parked):
                 if data is not None:
                     return data
             if not (stoppable and self.stopping):  # we may have been told to stop since it was looked at
+                self.check_wanted()
                 await self.stir(until)
                 parked = True
 
@@ -134,9 +136,8 @@ class Wire(Parked):
         size = len(data)
         self.bytes_in += size
         # a short read has emptied the socket, unless its end was told together with the bytes
-        self.readable = (
-            size == limit or self.hung_up or self._urgent or (self.sealed is not None and self.sealed.more)
-        )
+        more = self._urgent or (self.sealed is not None and self.sealed.more)
+        self.readable = size == limit or self.hung_up or more
         return data
 
     def peek_now(self, limit: int) -> bytes | None:
@@ -207,6 +208,7 @@ class Wire(Parked):
         """Wait for a connect in progress, which has no `peer` yet, to succeed."""
         self._expect_room()
         while not (self.peer[1] or self.hung_up):
+            self.check_wanted()
             await self.stir(until)
             self.peer = end_of(self._socket.getpeername)
         if error := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
@@ -268,19 +270,17 @@ class Wire(Parked):
 
     def overdue(self) -> bool:
         """End a wait that took too long, and return whether there was one."""
-        task, self._task = self._task, None
-        if task is None:
-            return False
-        self.deadline = FOREVER
-        trio.lowlevel.reschedule(task, outcome.Error(self._silent("no answer in time")))
-        return True
+        return self.fail(self._silent("no answer in time"))
 
     def desert(self) -> None:
-        """End a wait for this side, because the other one has left: who waits hears `PeerGone`."""
-        task, self._task = self._task, None
-        if task is not None:
-            self.deadline = FOREVER
-            trio.lowlevel.reschedule(task, outcome.Error(PeerGone("left before a backend was free")))
+        """Have who waits here hear `PeerGone`, now or next time: the peer for whom it waits has left."""
+        self._deserted = True
+        self.fail(PeerGone("left before a backend was free"))
+
+    def check_wanted(self) -> None:
+        """Raise `PeerGone` if this side is waited for in vain."""
+        if self._deserted:
+            raise PeerGone("left before a backend was free")
 
     def stop(self) -> None:
         """End a stoppable wait, now or when it begins."""

@@ -1,6 +1,7 @@
 """A clean peer's session: joined, waiting for a place, or ended for want of one."""
 
 import socket
+from dataclasses import replace
 
 import pytest
 import trio
@@ -8,12 +9,19 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tarpit.backend.slots import Purpose
 from tarpit.errors import PeerGone
+from tarpit.handshake import Handshakes
+from tarpit.tls import Trust
 from tests.support.backend import Does
 from tests.support.dns_zone import FakeResolver
 from tests.support.sessions import another, session
 from tests.support.wires import load, stage, wire_pair
 
 ENVELOPE = (b"EHLO peer.example", b"MAIL FROM:<>")
+
+
+def name_of(listener: socket.socket) -> str:
+    """Return where a backend listens, as TARPIT_BACKENDS has it."""
+    return "{}:{}".format(*listener.getsockname())
 
 
 async def test_a_clean_peer_sees_the_backend(autojump_clock: MockClock) -> None:
@@ -151,13 +159,53 @@ async def test_who_hangs_up_before_the_banner(said: bytes, autojump_clock: MockC
     assert one.errors == (("no answer in time",) if said else ())
 
 
+@pytest.mark.parametrize("introduce", ["off", "xclient"])
+async def test_who_hangs_up_as_the_banner_comes(introduce: str, autojump_clock: MockClock) -> None:
+    """Whoever leaves in that moment is not waited for in what is still to be said to the backend."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        settings = load(BACKENDS=name_of(listener), BACKEND_INTRODUCE=introduce, MODE="observe")
+        async with stage(settings, FakeResolver({})) as around, wire_pair(around.poller) as (wire, far):
+            slots, one = around.services.pool.backends[0].slots, another(around, wire)
+            around.services.nursery.start_soon(one.run)
+            await wait_all_tasks_blocked()
+            with listener.accept()[0] as backend:
+                backend.sendall(b"220 backend.example\r\n")
+                far.stream.socket.shutdown(socket.SHUT_WR)  # both in one round of the epoll
+                await trio.sleep(0.5)
+                assert slots.taken == 0
+    assert (one.ended, one.errors) == ("peer-left", ())
+
+
+async def test_who_hangs_up_in_line_for_a_handshake(autojump_clock: MockClock) -> None:
+    """TLS to a backend has a queue of its own, where no connection is waited for."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        settings = load(BACKENDS=f"{name_of(listener)};tls=may", MODE="observe", TLS="off")
+        async with stage(settings, FakeResolver({})) as around, wire_pair(around.poller) as (wire, far):
+            pool, one = around.services.pool, another(around, wire)
+            handshakes = Handshakes(seconds=30.0)
+            pool.dialling = replace(pool.dialling, handshakes=handshakes, trust=Trust(None, required=False))
+            around.services.nursery.start_soon(one.run)
+            await wait_all_tasks_blocked()
+            with listener.accept()[0] as backend:
+                for said in (b"220 x\r\n", b"250-x\r\n250 STARTTLS\r\n"):
+                    backend.sendall(said)
+                    await trio.sleep(0.1)
+                async with handshakes._turn:  # somebody else's step is being made
+                    backend.sendall(b"220 go\r\n")
+                    await wait_all_tasks_blocked()
+                    await far.stream.send_eof()
+                    await trio.sleep(0.5)
+                    assert pool.backends[0].slots.taken == 0
+    assert (one.ended, one.errors) == ("peer-left", ())
+
+
 async def test_who_hangs_up_before_the_connection_stands(autojump_clock: MockClock) -> None:
     """A backend that takes no connection keeps nobody who has left."""
     with socket.socket() as full, socket.socket() as first:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         first.connect(full.getsockname())  # from here on a connect stays in progress
-        settings = load(BACKENDS="{}:{}".format(*full.getsockname()), MODE="observe")
+        settings = load(BACKENDS=name_of(full), MODE="observe")
         async with stage(settings, FakeResolver({})) as around, wire_pair(around.poller) as (wire, far):
             slots, one = around.services.pool.backends[0].slots, another(around, wire)
             around.services.nursery.start_soon(one.run)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import trio
+import trio.lowlevel
 from trio.testing import MockClock
 
 from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
@@ -311,9 +312,22 @@ async def test_deserted(autojump_clock: MockClock) -> None:
         with pytest.raises(PeerGone, match="left before"):
             await pair.wire.receive(100)
         assert trio.current_time() == 5
-        pair.wire.desert()
         await pair.far.send(b"x")
+        await trio.lowlevel.checkpoint()
         assert await pair.wire.receive(100) == b"x"
+        with pytest.raises(PeerGone, match="left before"):
+            await pair.wire.receive(100)
+
+
+async def test_deserted_between_two_waits(autojump_clock: MockClock) -> None:
+    """Whoever has just been woken hears of it when it would wait again."""
+    async with wired() as pair:
+        pair.wire.check_wanted()
+        pair.wire.desert()
+        with pytest.raises(PeerGone, match="left before"):
+            await pair.wire.receive(100)
+        with pytest.raises(PeerGone, match="left before"):
+            pair.wire.check_wanted()
 
 
 # -- the two ends, and connecting

@@ -16,7 +16,8 @@ from typing import Final
 
 import trio
 
-from tarpit.backend.introduce import Guest, proxy_v1_header, proxy_v2_header, xclient_commands
+from tarpit.backend.guest import GivesUpBy, Guest, never
+from tarpit.backend.introduce import proxy_v1_header, proxy_v2_header, xclient_commands
 from tarpit.backend.places import Place, Places
 from tarpit.choices import BackendTls
 from tarpit.errors import BackendUnavailable
@@ -32,10 +33,6 @@ STREAM: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK  # at once, not by a s
 BEGUN: Final = frozenset({0, errno.EINPROGRESS})
 
 Reach = Callable[[Poller, Place], Awaitable[Wire]]
-
-
-def _to_the_end(_: Callable[[], None]) -> None:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +161,11 @@ async def dial(
     places: Places,
     dialling: Dialling,
     now: float,
-    waits: Callable[[Callable[[], None]], None] = _to_the_end,
+    gives_up_by: GivesUpBy = never,
 ) -> Line:
     """Connect to the next of *places* that can be connected to. The banner has not been read yet.
 
-    *waits* is told, where it takes a while, what gives up.
+    *gives_up_by*, a `Guest`'s, is told what ends a wait for a connection that does not stand at once.
     """
     if not places.places:
         await places.look_up()  # nobody has done so yet: afterwards it is done beside the sessions
@@ -182,7 +179,7 @@ async def dial(
                 return Line(await dialling.reach(poller, place), dialling)
             wire = _begun(poller, place)
             if not wire.peer[1]:  # on this host a connection is there at once
-                await _connected(wire, now + (until - now) / (len(left) + 1), waits)
+                await _connected(wire, now + (until - now) / (len(left) + 1), gives_up_by)
             return Line(wire, dialling)
         except BackendUnavailable as failed:
             places.failed(place)
@@ -205,9 +202,9 @@ def _begun(poller: Poller, place: Place) -> Wire:
     return Wire(poller, sock, gone=BackendUnavailable, silent=BackendUnavailable)
 
 
-async def _connected(wire: Wire, until: float, waits: Callable[[Callable[[], None]], None]) -> None:
+async def _connected(wire: Wire, until: float, gives_up_by: GivesUpBy) -> None:
     try:
-        waits(wire.desert)
+        gives_up_by(wire.desert)
         await wire.connected(until)
     except BaseException:
         wire.close()
@@ -221,9 +218,8 @@ async def greet(
 
     `line.banner` is then what the peer may be shown. A backend that does not take the introduction is
     not used: under our own address it would trust a stranger. Raises `Unwelcome` for what may be meant for
-    the peer, and plain `BackendUnavailable` for what cannot be; `PeerGone` once the peer has left.
+    the peer, and plain `BackendUnavailable` for what cannot be.
     """
-    guest.waits(line.wire.desert)
     if header_for := PROXY_HEADERS.get(how):
         who = guest.introduction()
         await line.send(header_for((str(who.address), who.port), guest.ours))

@@ -23,7 +23,8 @@ import trio
 
 from scoring.verdict import HostName, HostState
 from tarpit.backend.dial import Line, keywords_of
-from tarpit.backend.introduce import Introduction, Known
+from tarpit.backend.guest import Known
+from tarpit.backend.introduce import Introduction
 from tarpit.backend.pool import NoSlot, Pool, connect
 from tarpit.backend.server import Backend
 from tarpit.backend.slots import Purpose

@@ -91,10 +91,11 @@ class Idlers:
         now = trio.current_time()
         while len(self.ending) < wanted and self.next_end() <= now:
             longest = next(iter(self.resting))
+            if not longest.end():
+                break  # it is just being woken: it takes itself out if it has heard enough, or is met again
             del self.resting[longest]
-            if longest.end():
-                self.ending.add(longest)
-                self._remember(longest.network, now)
+            self.ending.add(longest)
+            self._remember(longest.network, now)
 
     def _remember(self, network: bytes, now: float) -> None:
         self._ended.pop(network, None)

@@ -10,13 +10,12 @@ Sending it and reading the replies is `dial`; the headers that load balancers se
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address
-from typing import Final, Protocol
+from typing import Final
 
 from scoring.verdict import UNKNOWN_HOST, Address, HostName, HostState, to_address
-from tarpit.caps import keys_of
 from tarpit.errors import BackendUnavailable
 
 LONGEST_COMMAND: Final = 512  # octets, CRLF included (RFC 5321, section 4.5.3.1.4)
@@ -44,50 +43,6 @@ class Introduction:
     host: HostName = UNKNOWN_HOST
     helo: str | None = None
     esmtp: bool = True
-
-
-class Guest(Protocol):
-    """Whom a connection is for. Who is not introduced is asked for no more than the network."""
-
-    @property
-    def network(self) -> bytes:
-        """Where the peer comes from, as `caps` counts."""
-
-    @property
-    def ours(self) -> tuple[str, int]:
-        """Address and port that the peer has connected to."""
-
-    def introduction(self) -> Introduction:
-        """Return who the peer is."""
-
-    def waits(self, give_up: Callable[[], None]) -> None:
-        """Be told what ends the wait that begins now. Raises `PeerGone` if nobody waits any more."""
-
-    def check_there(self) -> None:
-        """Raise `PeerGone` if the peer has left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A guest of whom all has been asked."""
-
-    who: Introduction
-    ours: tuple[str, int]
-
-    @property
-    def network(self) -> bytes:
-        """Where the peer comes from."""
-        return keys_of(str(self.who.address))[1]
-
-    def introduction(self) -> Introduction:
-        """Return who the peer is."""
-        return self.who
-
-    def waits(self, give_up: Callable[[], None]) -> None:
-        """Wait to the end: whoever waits with us has a way of his own to give up."""
-
-    def check_there(self) -> None:
-        """Stay."""
 
 
 def xclient_commands(introduction: Introduction, offered: frozenset[str]) -> tuple[bytes, ...]:

@@ -19,14 +19,15 @@ import trio
 
 from tarpit.backend.balance import balancer
 from tarpit.backend.dial import Dialling, Line, NoTls, Unwelcome, dial, greet
+from tarpit.backend.guest import GivesUpBy, Guest, Known, never
 from tarpit.backend.idle import Sitter
-from tarpit.backend.introduce import Guest, Introduction, Known
+from tarpit.backend.introduce import Introduction
 from tarpit.backend.routes import Group
 from tarpit.backend.server import Backend
 from tarpit.backend.slots import Purpose, Queue, Slots
 from tarpit.choices import BackendTls, Balance
 from tarpit.destinations import BackendAddress
-from tarpit.errors import BackendUnavailable
+from tarpit.errors import BackendUnavailable, PeerGone
 from tarpit.poller import Poller
 from tarpit.smtp.keywords import common
 
@@ -214,7 +215,7 @@ class Pool:
         """Wait for a slot of one of *candidates*, and return it; None when none takes mail any more."""
         slots = None
         with trio.move_on_at(until) as scope:
-            guest.waits(scope.cancel)
+            guest.gives_up_by(scope.cancel)
             slots = await self.queue.take(candidates, purpose, guest.network)
         if scope.cancelled_caught:
             guest.check_there()
@@ -262,26 +263,37 @@ def connect(pool: Pool, backend: Backend, guest: Guest, now: float) -> Coroutine
     Where TLS is wanted and need not be, and cannot be had, the connection is plain, and the backend says why.
     """
     tls = backend.address.tls
-    return (_connect if tls is BackendTls.OFF else _connect_within)(pool, backend, guest, now, tls)
+    if tls is BackendTls.OFF:
+        return _connect(pool, backend, guest, now, tls, gives_up_by=guest.gives_up_by)
+    return _connect_within(pool, backend, guest, now, tls)
 
 
 async def _connect_within(pool: Pool, backend: Backend, guest: Guest, now: float, tls: BackendTls) -> Line:
-    try:
-        line = await _connect(pool, backend, guest, now, tls)
-    except NoTls as failed:
-        if tls is not BackendTls.MAY:
-            raise
-        line = await _connect(pool, backend, guest, trio.current_time(), BackendTls.OFF)
-        line.plain_because = str(failed)
-    backend.plain_because = line.plain_because
-    return line
+    with trio.CancelScope() as scope:  # a handshake stands in line, where no wire is waited for
+        guest.gives_up_by(scope.cancel)
+        try:
+            line = await _connect(pool, backend, guest, now, tls, gives_up_by=never)
+        except NoTls as failed:
+            if tls is not BackendTls.MAY:
+                raise
+            line = await _connect(
+                pool, backend, guest, trio.current_time(), BackendTls.OFF, gives_up_by=never
+            )
+            line.plain_because = str(failed)
+        backend.plain_because = line.plain_because
+        return line
+    raise PeerGone("left before a backend was free")
 
 
-async def _connect(pool: Pool, backend: Backend, guest: Guest, now: float, tls: BackendTls) -> Line:
+async def _connect(
+    pool: Pool, backend: Backend, guest: Guest, now: float, tls: BackendTls, *, gives_up_by: GivesUpBy
+) -> Line:
     address = backend.address
-    line = await dial(pool.poller, backend.places, pool.dialling, now, guest.waits)
+    line = await dial(pool.poller, backend.places, pool.dialling, now, gives_up_by)
     try:
+        gives_up_by(line.wire.desert)
         await greet(line, guest, address.introduce, host=address.host, tls=tls)
+        line.wire.check_wanted()  # it may have left with the last reply
     except BaseException:
         line.wire.close()
         raise

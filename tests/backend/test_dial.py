@@ -15,7 +15,8 @@ from trio.testing import MockClock
 
 from scoring.verdict import HostName, HostState
 from tarpit.backend.dial import Line, NoSocket, dial, greet
-from tarpit.backend.introduce import Introduction, Known
+from tarpit.backend.guest import Known
+from tarpit.backend.introduce import Introduction
 from tarpit.backend.places import Place, Places
 from tarpit.backend.pool import Pool, connect
 from tarpit.backend.server import Backend

@@ -87,9 +87,24 @@ async def test_who_is_being_woken_is_not_ended(autojump_clock: MockClock) -> Non
     silent.rests(noting(ended, lambda: "silent"), trio.current_time())
     await trio.sleep(LONGEST)
     idlers.end(1)
+    assert not idlers.ending
+    woken.stirs()  # it has heard a command
+    idlers.end(1)
     assert ended == ["silent"]
     assert idlers.ending == {silent}
     assert not idlers.silent(A)
+
+
+async def test_who_was_woken_by_a_piece_is_met_again(autojump_clock: MockClock) -> None:
+    """A byte in the moment of the end that is no whole command saves nobody for the rest of it."""
+    idlers, waits = Idlers(), [False, True]
+    sitter = Sitter(idlers, A)
+    sitter.rests(lambda: waits.pop(0), trio.current_time())
+    await trio.sleep(LONGEST)
+    idlers.end(1)
+    assert (sitter in idlers.resting, idlers.silent(A)) == (True, True)
+    idlers.end(1)
+    assert idlers.ending == {sitter}
 
 
 async def test_by_a_time_that_is_known(autojump_clock: MockClock) -> None:

@@ -359,7 +359,7 @@ class Unasked:
         """Fail."""
         raise AssertionError
 
-    def waits(self, give_up: Callable[[], None]) -> None:
+    def gives_up_by(self, end: Callable[[], None]) -> None:
         """Wait."""
 
     def check_there(self) -> None:
