@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Hearing = TypeVar("Hearing", bound=Observer)
 T = TypeVar("T")
 
-_BANNER, _PASS = Stage.BANNER, Treatment.PASS  # as in `smtp.commands`
+_BANNER, _PASS = Stage.BANNER, Treatment.PASS  # by names of their own, as in `relay`
 _GUARDS: Final[dict[bool, Callable[[], Guard]]] = {False: Guard, True: partial(Guard, refuse_bare=True)}
 NO_ROUTE: Final = Reply.of(550, "5.7.1 No mail for this domain is taken here")  # TARPIT_ROUTES says `refuse`
 

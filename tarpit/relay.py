@@ -36,7 +36,9 @@ REFUSED_SECONDS: Final = 300.0  # ... and for how long
 # where a relay ends: that of one transaction is over when it is between two
 _ENDS: Final = {False: frozenset({State.CLOSED}), True: frozenset({State.CLOSED, State.READY})}
 _NAMING: Final = (Mail, Hello)  # what says who it is
-_DATA, _END, _OPAQUE, _STARTTLS = State.DATA, Stage.END, State.OPAQUE, Verb.STARTTLS  # as in `smtp.commands`
+# members by names of their own: Python 3.11 takes 0.1 µs to find one, and each command asks for these
+_IN_DATA, _IN_OPAQUE = State.DATA, State.OPAQUE
+_AT_END, _STARTTLS = Stage.END, Verb.STARTTLS
 
 
 def _nothing(_: Command) -> None:
@@ -140,7 +142,7 @@ class Relay(Ears):
 
     async def _leave(self) -> None:
         # in the middle of a message, or inside TLS, nothing may be said that could be taken for its end
-        if self.blind or self._dialogue.state is _DATA:
+        if self.blind or self._dialogue.state is _IN_DATA:
             self._backend.abort()
         else:
             await self._farewell()
@@ -174,9 +176,9 @@ class Relay(Ears):
             shown = STUFFED.encode()
         if (rest := self._voice.say_now(shown, STAGES[verb])) is not None:
             await rest
-        if (state := dialogue.state) is _DATA:
+        if (state := dialogue.state) is _IN_DATA:
             await self._content()
-        elif state is _OPAQUE:
+        elif state is _IN_OPAQUE:
             await self._opaque()
 
     async def replay(self, command: Command) -> ReceivedReply:
@@ -220,7 +222,7 @@ class Relay(Ears):
         self.committing = reply.positive  # a refusal leaves no doubt
         # the kernel takes a reply to somebody who has gone, too: whether it is heard must be asked before
         left = self._peer.has_left() and not dialogue.lines.holds_quit()
-        if (rest := self._voice.say_now(shown, _END)) is not None:
+        if (rest := self._voice.say_now(shown, _AT_END)) is not None:
             await rest
         if left:
             raise PeerGone("closed behind it")

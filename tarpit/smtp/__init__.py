@@ -10,7 +10,7 @@
     keywords    which EHLO keywords may be shown to a peer
     guard       message content on its way through: where it ends, and that nothing in it misleads a backend
     content     message content read off the wire, and written anew
-    values      what a value is: a dataclass, frozen
+    values      what a value is: a dataclass, frozen for mypy
 
 Whatever bytes are fed in, whole or one by one, the outcome is the same and no exception leaves.
 This package imports the standard library and itself only.

@@ -16,7 +16,7 @@ from tarpit.smtp.replies import Reply
 from tarpit.smtp.states import State, after, after_content
 
 Heard = Command | LineFault
-_BDAT, _DATA, _QUIT = Verb.BDAT, Verb.DATA, Verb.QUIT  # as in `commands`: at each command of a session
+_BDAT, _DATA, _QUIT = Verb.BDAT, Verb.DATA, Verb.QUIT  # by names of their own, as in `commands`
 _CLOSED, _READY = State.CLOSED, State.READY
 
 

@@ -20,7 +20,7 @@ from tarpit.smtp.states import State, in_order
 # commands that are refused for what the session has come to, never for themselves
 _USUAL: Final = frozenset({Verb.HELO, Verb.EHLO, Verb.MAIL, Verb.RCPT, Verb.DATA, Verb.RSET, Verb.QUIT})
 _OUR_TLS: Final = (b"STARTTLS",)
-_DATA, _HELO, _IN_TURN = Verb.DATA, Verb.HELO, State.RCPT  # as in `commands`: at each command of a session
+_DATA, _HELO, _IN_TURN = Verb.DATA, Verb.HELO, State.RCPT  # by names of their own, as in `commands`
 
 
 class Observer:
