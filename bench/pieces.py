@@ -12,6 +12,7 @@ import tempfile
 import timeit
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -22,6 +23,7 @@ from scoring.verdict import HostName, HostState
 from tarpit import settings
 from tarpit.choices import LogFormat, LogLevel
 from tarpit.drip import Wheel
+from tarpit.judgement import Judgement
 from tarpit.observe.log import configure
 from tarpit.poller import Poller
 from tarpit.services import Services, assemble
@@ -30,7 +32,7 @@ from tarpit.smtp.commands import Hello, Mail, Rcpt, parse
 from tarpit.smtp.guard import Guard
 from tarpit.smtp.observer import Observer
 from tarpit.smtp.replies import ReceivedReply, ReplyReader
-from tarpit.store import Deed
+from tarpit.store import Deed, History, Remembered
 from tarpit.story import tell
 from tarpit.wire import Wire
 
@@ -114,7 +116,13 @@ def pieces(services: Services, wire: Wire) -> Iterator[Piece]:
         1,
         lambda: at_once(services.classifier.at_connection(session.address)),
     )
-    yield Piece("judgement: a verdict weighed, findings about two names added", 1, lambda: _judged(session))
+    met = Remembered(verdict)
+    good = Remembered(verdict, peer=History(good=30.0, occasions=30.0))
+    yield Piece(
+        "judgement: a verdict weighed, findings about two names added", 1, partial(_judged, session, met)
+    )
+    # In the place of that, so it is not in the sum.
+    yield Piece("judgement: the same of a peer known as good", 0, partial(_judged, session, good))
     yield Piece("who it is, for the backend", 1, session.introduction)
     observer = Observer(session.dialogue)
     yield Piece("lines and commands: a line heard (MAIL)", 5, lambda: _heard(session))
@@ -127,7 +135,7 @@ def pieces(services: Services, wire: Wire) -> Iterator[Piece]:
     reply = _replied(ReplyReader())
     yield Piece("observer: a reply matched to its command", 5, lambda: _matched(observer, reply))
     yield Piece("guard: 1 KiB of content", 1, lambda: Guard().receive(CONTENT))
-    _judged(session)
+    _judged(session, met)
     yield Piece("events: `session.closed` as a line of JSON (kernel: write)", 1, lambda: tell(session))
     yield Piece(
         "store: a message that was taken noted",
@@ -157,14 +165,14 @@ def _wired(services: Services) -> None:
     far.close()
 
 
-def _judged(session: Session) -> None:
-    remembered = session.services.store.recall_now(session.address)
-    assert remembered is not None
+def _judged(session: Session, remembered: Remembered) -> Verdict:
+    """Judge a peer as in a session of its own, to the verdict that is told in the end."""
     assert remembered.verdict is not None
-    judgement = session.judgement
+    session.judgement = judgement = Judgement(session.services, session.dialogue)
     judgement.recall(remembered.verdict, remembered)
     judgement.add(SAID_OF_HELO, new_mail=False, age=1.0)
     judgement.add(SAID_OF_MAIL, new_mail=True, age=1.0)
+    return judgement.verdict
 
 
 def _heard(session: Session) -> object:

@@ -111,7 +111,7 @@ class Classifier:
         # Handed on as they are: a recipient counted, what a HELO name adds where that is remembered, conduct.
         self.count_recipient = scorer.count_recipient
         self.known_helo = scorer.known_helo
-        self.with_conduct = scorer.with_conduct
+        self.conduct_findings = scorer.conduct_findings
         self.unscored = self._verdict()
         self._made: LRUCache[tuple[Network, str], Verdict] = LRUCache(1000)
         self.set_aside: dict[tuple[str, str], str] = {}  # zone as shown and what it is asked about: why not

@@ -4,6 +4,10 @@ The verdict of the connection is where it begins. What others say of its names i
 answered (`inquiries`), what it does itself as soon as it has done it: the dialogue counts, and each time
 its count of offences has moved, the verdict is weighed anew.
 
+The one idea: what others say and what the peer does are kept apart, for each changes without the other. What
+others say is mostly what they said in its last session; what a peer has done is looked at again when it has
+done something. The verdict of both is made when somebody reads it: for most peers once, to be told.
+
 All rules are elsewhere, and pure: points in `scoring`, treatments and paces in `policy`.
 """
 
@@ -28,18 +32,23 @@ if TYPE_CHECKING:
 # added anew: else a session of a thousand messages would leave a thousand verdicts.
 RECALLED: Final = 3
 
+NEITHER: Final = (0, 0)  # messages that speak for a peer, and offences that speak against it
+
 
 class Judgement:
     """One peer's."""
 
     __slots__ = (
+        "_before",
         "_dialogue",
         "_mail_added",
         "_offences",
+        "_others",
+        "_own",
         "_recalled",
         "_services",
         "_treatment",
-        "_without_conduct",
+        "_verdict",
         "account",
         "began",
         "left",
@@ -49,7 +58,6 @@ class Judgement:
         "scored",
         "spared",
         "traps",
-        "verdict",
         "waited",
     )
 
@@ -69,17 +77,25 @@ class Judgement:
         self._mail_added = False  # whether anything was added of a reverse-path
         self._offences = 0  # how many have been weighed
         self._recalled: tuple[Recalled, ...] = ()  # what was remembered, and is not aged before it is told
-        self._without_conduct = True  # whether the verdict has no finding of what the peer has done
-        self.verdict = services.classifier.unscored
+        self._others: Verdict = services.classifier.unscored  # what others say
+        self._own: tuple[Finding, ...] = ()  # what the peer has done
+        self._before: tuple[int, int] | None = NEITHER  # what that rests on, where it is history alone
+        self._verdict: Verdict | None = self._others  # of both, once it was read
         self._treatment = Treatment.PASS
 
     # -- what is known
 
+    @property
+    def verdict(self) -> Verdict:
+        """What others say and what the peer has done, as far as it is weighed."""
+        if self._verdict is None:
+            self._verdict = self._others.with_findings(*self._own)
+        return self._verdict
+
     def adopt(self, verdict: Verdict) -> None:
-        """Take *verdict* as what is known of the peer now."""
-        self.verdict = verdict
-        clean = verdict.score < verdict.suspect_at  # most are: a call less for each, four times a session
-        self._treatment = Treatment.PASS if clean else policy.choose_treatment(verdict)
+        """Take *verdict* as all that is known of the peer now."""
+        self._others, self._own, self._before = verdict, (), NEITHER
+        self._treat()
 
     def recall(self, verdict: Verdict, remembered: Remembered) -> None:
         """Take the *verdict* of the connection, and what is *remembered*, as what is known by now."""
@@ -87,7 +103,7 @@ class Judgement:
         self.scored = True
         if remembered.verdict is not None:
             self._recalled = ((remembered.verdict.findings, remembered.age),)
-        self.adopt(verdict)
+        self._others = verdict
         self.weigh()
 
     def add(self, findings: tuple[Finding, ...], *, new_mail: bool, age: float = 0.0) -> None:
@@ -95,17 +111,17 @@ class Judgement:
 
         Of a *new_mail* it stands in the place of what lists said of the reverse-path before.
         """
-        verdict = self.verdict
+        others = self._others
         if new_mail:
-            if self._mail_added and any(map(_about_mail, verdict.findings)):
-                kept = tuple(one for one in verdict.findings if not _about_mail(one))
-                verdict = replace(verdict, findings=kept)
+            if self._mail_added and any(map(_about_mail, others.findings)):
+                kept = tuple(one for one in others.findings if not _about_mail(one))
+                others = replace(others, findings=kept)
             self._mail_added = True
         if len(self._recalled) < RECALLED:
             self._recalled = (*self._recalled, (findings, age))
-            self.adopt(verdict.joined(findings))
+            self._others = others.joined(findings)
         else:
-            self.adopt(verdict.with_findings(*aged(findings, age)))
+            self._others = others.with_findings(*aged(findings, age))
         self.weigh()
 
     def findings(self) -> list[tuple[Finding, float]]:
@@ -121,15 +137,26 @@ class Judgement:
     def weigh(self) -> None:
         """Add to the verdict what the peer has done by now."""
         self._offences = self._dialogue.offences.count
-        if not self.scored:
+        if self.scored:
+            shown = self._offences or self.pregreet or self.traps or self.left[0]
+            before = None if shown else (self.remembered.good_before, self.remembered.bad_before)
+            if shown or before != self._before:  # of most peers both are as they were
+                self._before = before
+                self._own = self._services.classifier.conduct_findings(self.conduct())
+        self._treat()
+
+    def _treat(self) -> None:
+        """Choose the treatment that what is known now asks for."""
+        others, own = self._others, self._own
+        clean = others.score < others.suspect_at  # most are: a call less for each, four times a session
+        if not own:
+            self._verdict = others
+            self._treatment = Treatment.PASS if clean else policy.choose_treatment(others)
             return
-        before = self.remembered
-        shown = self._offences or self.pregreet or self.traps or self.left[0]
-        blameless = not (shown or before.good_before or before.bad_before)
-        if blameless and self._without_conduct:
-            return  # no conduct to weigh, for good or ill: so it is of most peers, most of the time
-        self._without_conduct = blameless
-        self.adopt(self._services.classifier.with_conduct(self.verdict, self.conduct()))
+        self._verdict = None
+        # What speaks for a peer makes no verdict worse: that of a clean peer known as good need not be made.
+        better = clean and all(finding.points <= 0 for finding in own)
+        self._treatment = Treatment.PASS if better else policy.choose_treatment(self.verdict)
 
     def spoke_early(self) -> None:
         """Take note that the peer spoke before its banner."""
@@ -173,7 +200,7 @@ class Judgement:
     @property
     def host(self) -> HostName:
         """The forward-confirmed name, as far as it was asked for."""
-        return self.verdict.host if self.scored else UNKNOWN_HOST
+        return self._others.host if self.scored else UNKNOWN_HOST
 
     # -- what follows
 

@@ -96,7 +96,7 @@ async def test_conduct_comes_on_top(autojump_clock: MockClock) -> None:
     """What a peer does itself is added to what others say."""
     judge = classifier(FakeResolver(NAMED))
     verdict, _ = await judge.at_connection(ADDRESS)
-    verdict = judge.with_conduct(verdict, Conduct(pregreet=True))
+    verdict = verdict.with_findings(*judge.conduct_findings(Conduct(pregreet=True)))
     assert verdict.suspect
     assert "pregreet" in {finding.signal for finding in verdict.findings}
 
