@@ -1,7 +1,8 @@
 """Findings as an event has them, each a dictionary.
 
 The one idea: what is remembered of a peer is told again with each of its sessions, and nothing in it has
-changed but its age. So all the rest is made once.
+changed but its age. So all the rest is made once. What was found just now is not kept: the seconds that it
+took come never again, and a flood of strangers would push out what is told of everybody else.
 """
 
 from collections.abc import Iterable
@@ -23,12 +24,12 @@ def told(findings: Iterable[tuple[Finding, float]]) -> list[Told]:
     """
     story = []
     for finding, remembered in findings:
-        said = _said(finding.signal, finding.result, finding.points, finding.why, finding.seconds)
+        say = _said_again if remembered > 0 else _said
+        said = say(finding.signal, finding.result, finding.points, finding.why, finding.seconds)
         story.append({**said, "age": round((finding.age + remembered) * 10) / 10})
     return story
 
 
-@lru_cache(KEPT, typed=True)  # by type: 3 and 3.0 are written differently
 def _said(signal: str, result: Result, points: float, why: str, seconds: float) -> Told:
     return {
         "signal": safe(signal),
@@ -37,3 +38,6 @@ def _said(signal: str, result: Result, points: float, why: str, seconds: float) 
         "why": safe(why, 200),
         "ms": round(seconds * 1000, 1),
     }
+
+
+_said_again: Final = lru_cache(KEPT, typed=True)(_said)  # by type: 3 and 3.0 are written differently

@@ -1,7 +1,9 @@
 """Findings as an event has them."""
 
+from dataclasses import replace
+
 from scoring.verdict import Finding, Result
-from tarpit.observe.findings import told
+from tarpit.observe.findings import KEPT, _said_again, told
 
 
 def test_told() -> None:
@@ -22,5 +24,19 @@ def test_told() -> None:
 def test_points_are_written_as_they_are() -> None:
     """Findings that are equal may still look unlike."""
     whole, broken = Finding("helo", Result.FAIL, 3, "why"), Finding("helo", Result.FAIL, 3.0, "why")
-    points = [one["points"] for one in told((finding, 0.0) for finding in (whole, broken, whole))]
-    assert repr(points) == "[3, 3.0, 3]"
+    for age in (0.0, 5.0):
+        points = [one["points"] for one in told((finding, age) for finding in (whole, broken, whole))]
+        assert repr(points) == "[3, 3.0, 3]"
+
+
+def test_strangers_push_out_nobody() -> None:
+    """What was found just now takes no place among what is told again and again."""
+    known = Finding("dnsbl:zen.example", Result.NONE, 0.0, "not listed", seconds=0.0125)
+    (first,) = told([(known, 5.0)])
+    for number in range(KEPT + 1):
+        told([(replace(known, seconds=1.0 + number / 1024), 0.0)])
+    before = _said_again.cache_info()
+    (again,) = told([(known, 5.0)])
+    after = _said_again.cache_info()
+    assert again == first
+    assert (after.hits - before.hits, after.misses) == (1, before.misses)
