@@ -116,8 +116,8 @@ def pieces(services: Services, wire: Wire) -> Iterator[Piece]:
         1,
         lambda: at_once(services.classifier.at_connection(session.address)),
     )
-    met = Remembered(verdict)
-    good = Remembered(verdict, peer=History(good=30.0, occasions=30.0))
+    met = Remembered.of(verdict)
+    good = Remembered.of(verdict, peer=History(good=30.0, occasions=30.0))
     yield Piece(
         "judgement: a verdict weighed, findings about two names added", 1, partial(_judged, session, met)
     )

@@ -64,7 +64,7 @@ class Inquiries:
                 return None
             before = session.judgement.remembered
             if history is not before.domain:  # as a domain without one is
-                session.judgement.remembered = Remembered(before.verdict, before.age, before.peer, history)
+                session.judgement.remembered = Remembered.of(before.verdict, before.age, before.peer, history)
         return known
 
     async def before_recipient(self, recipient: Rcpt) -> None:

@@ -116,7 +116,7 @@ async def test_what_is_remembered_is_told_with_its_age(autojump_clock: MockClock
     named = tuple(Finding(signal, Result.NONE, 0, "", age=1.0) for signal in ("helo", "spf-helo"))
     mail, own = Finding("spf", Result.PASS, 0, ""), Finding("rate:peer", Result.FAIL, 1, "")
     async with judged() as judgement:
-        judgement.recall(LISTED.with_findings(own), Remembered(LISTED, 30.0))
+        judgement.recall(LISTED.with_findings(own), Remembered.of(LISTED, 30.0))
         judgement.add(named, new_mail=False, age=20.0)
         judgement.add((mail,), new_mail=True, age=10.0)
         told = {one.signal: one.age + ago for one, ago in judgement.findings()}
@@ -130,7 +130,7 @@ async def test_what_is_remembered_is_told_with_its_age(autojump_clock: MockClock
 async def test_a_long_session_leaves_no_trail_of_verdicts(autojump_clock: MockClock) -> None:
     """What three times was added to is kept; of a thousand messages nothing stays but the last."""
     async with judged() as judgement:
-        judgement.recall(LISTED, Remembered(LISTED))
+        judgement.recall(LISTED, Remembered.of(LISTED))
         for number in range(1000):
             judgement.add((Finding("spf", Result.NONE, 0, str(number)),), new_mail=True)
         kept, verdict = 0, LISTED

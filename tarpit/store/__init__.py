@@ -16,7 +16,6 @@ Async, because a fleet's store is a network away; it costs 250 ms at most and th
 `knows` is asked at accept, of memory alone. Not here: the stores themselves (`store.memory`).
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
@@ -68,7 +67,7 @@ class History(NamedTuple):
     @property
     def known_good(self) -> bool:
         """Whether a backend took its mail on several occasions, and refused hardly any."""
-        return self.occasions >= ENOUGH and self.bad <= FAULTS * self.good
+        return self.occasions >= ENOUGH and self.blameless
 
     def faded(self, now: float) -> "History":
         """Return the history as it is at *now*."""
@@ -94,9 +93,11 @@ class History(NamedTuple):
 NO_HISTORY: Final = History()
 
 
-@dataclass(slots=True, init=False)
-class Remembered:
-    """What is known of a peer, and of the domain it says its mail is from. Nobody writes to one."""
+class Remembered(NamedTuple):
+    """What is known of a peer, and of the domain it says its mail is from; made by `of`.
+
+    A tuple as a `History` is: two are made in each session.
+    """
 
     verdict: Verdict | None
     age: float  # of the verdict, seconds
@@ -106,24 +107,21 @@ class Remembered:
     good_before: int  # how many messages speak for a peer that is known as good, or 0
     bad_before: int  # how many offences are remembered of the peer
 
-    def __init__(
-        self,
+    @classmethod
+    def of(
+        cls,
         verdict: Verdict | None = None,
         age: float = 0.0,
         peer: History = NO_HISTORY,
         domain: History = NO_HISTORY,
-    ) -> None:
-        self.verdict = verdict
-        self.age = age
-        self.peer = peer
-        self.domain = domain
-        blameless = peer.bad <= FAULTS * peer.good  # not asked of the peer: two are made in each session
-        self.known_good = blameless and (peer.occasions >= ENOUGH or domain.known_good)
-        self.good_before = max(round(peer.good), round(domain.good), 1) if self.known_good else 0
-        self.bad_before = round(peer.offences)
+    ) -> "Remembered":
+        """Return what these come to."""
+        known_good = (peer.occasions >= ENOUGH or domain.known_good) and peer.blameless
+        good_before = max(round(peer.good), round(domain.good), 1) if known_good else 0
+        return cls(verdict, age, peer, domain, known_good, good_before, round(peer.offences))
 
 
-NOTHING: Final = Remembered()
+NOTHING: Final = Remembered.of()
 
 
 class Store(Protocol):

@@ -80,7 +80,7 @@ class MemoryStore:
         """Return the same at once."""
         now, key = self._clock(), address.packed
         verdict, age = self._verdicts.kept(key, now)
-        return Remembered(
+        return Remembered.of(
             verdict,
             age,
             self.peers.get(key, now),

@@ -70,13 +70,13 @@ class Anew:
         match what:
             case "recall":
                 self.verdict = replace(self.ruled, findings=findings)
-                judgement.recall(self.verdict, Remembered(self.verdict, 5.0, history))
+                judgement.recall(self.verdict, Remembered.of(self.verdict, 5.0, history))
                 self.weigh()
             case "hello" | "mail":
                 self.add(findings, new_mail=what == "mail")
             case "domain":
                 before = judgement.remembered
-                judgement.remembered = Remembered(before.verdict, before.age, before.peer, history)
+                judgement.remembered = Remembered.of(before.verdict, before.age, before.peer, history)
                 self.add(findings, new_mail=True)
             case "weigh":
                 judgement.weigh()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tarpit.store import DAY, ENOUGH, HALF_LIFE, NO_HISTORY, OCCASION, Deed, History, Remembered
+from tarpit.store import DAY, ENOUGH, HALF_LIFE, NO_HISTORY, NOTHING, OCCASION, Deed, History, Remembered
 
 HOUR = 3600.0
 
@@ -95,14 +95,14 @@ BAD = history((0, Deed.REFUSED))
 )
 def test_peer_and_domain(peer: History, domain: History, known: bool, messages: int) -> None:
     """A domain speaks for an address that nothing speaks against."""
-    remembered = Remembered(peer=peer, domain=domain)
+    remembered = Remembered.of(peer=peer, domain=domain)
     assert (remembered.known_good, remembered.good_before) == (known, messages)
 
 
 def test_good_before_is_never_nothing() -> None:
     """Who is known as good has had a message, however faded."""
     faint = History(good=0.2, occasions=ENOUGH)
-    assert Remembered(peer=faint).good_before == 1
+    assert Remembered.of(peer=faint).good_before == 1
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e7), st.sampled_from(Deed)), max_size=30))
@@ -120,5 +120,13 @@ def test_laws_of_histories(deeds: list[tuple[float, Deed]]) -> None:
 def test_a_refused_message_is_no_offence() -> None:
     """What happens to the best is not held against a peer as an offence; what no honest client does is."""
     refused = NO_HISTORY.after(Deed.REFUSED, 0)
-    assert Remembered(peer=refused).bad_before == 0
-    assert Remembered(peer=refused.after(Deed.TRAP, 0)).bad_before == 1
+    assert Remembered.of(peer=refused).bad_before == 0
+    assert Remembered.of(peer=refused.after(Deed.TRAP, 0)).bad_before == 1
+
+
+def test_what_all_share_cannot_be_written_to() -> None:
+    """All strangers have one memory: nobody's session can leave anything in it."""
+    for field in Remembered._fields:
+        with pytest.raises(AttributeError):
+            setattr(NOTHING, field, 3)
+    assert Remembered.of() == NOTHING
