@@ -12,7 +12,7 @@ import trio
 
 from tarpit.backend.pool import Loan
 from tarpit.backend.slots import Purpose
-from tarpit.errors import PeerGone, PeerSilent
+from tarpit.errors import DESERTED, PeerGone, PeerSilent
 from tarpit.pace import Stage
 from tarpit.policy import Treatment
 from tarpit.relay import Relay
@@ -129,7 +129,7 @@ async def while_there(session: "Session", work: Callable[[], Awaitable[T]]) -> T
             return await work()
         finally:
             session.waits_no_more()
-    raise PeerGone("left before a backend was free")
+    raise PeerGone(DESERTED)
 
 
 def turned(session: "Session") -> bool:

@@ -11,6 +11,9 @@ Everything else is a bug and keeps its traceback.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+DESERTED: Final = "left before a backend was free"  # why a peer is gone for whom one was waited for
 
 
 @dataclass(frozen=True, slots=True)

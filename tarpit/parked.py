@@ -17,7 +17,7 @@ T = TypeVar("T")
 class _Nothing(outcome.Outcome[None]):
     """What a wait returns that is over: nothing, any number of times.
 
-    A new `outcome.Value` for each, good for one use, would be a quarter of what it takes to wake a task.
+    A new `outcome.Value` for each, good for one use, would add a quarter to what it takes to wake a task.
     """
 
     __slots__ = ()

@@ -26,7 +26,7 @@ from tarpit.backend.pool import Loan, NoSlot
 from tarpit.backend.slots import Purpose
 from tarpit.caps import keys_of
 from tarpit.clean import Clean
-from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
+from tarpit.errors import DESERTED, BackendUnavailable, PeerGone, PeerSilent, Stopping
 from tarpit.frontdesk import FrontDesk
 from tarpit.hub import Hub
 from tarpit.inquiries import Inquiries
@@ -269,7 +269,7 @@ class Session:
     def check_there(self) -> None:
         """Raise `PeerGone` if the peer has left."""
         if self._has_left():
-            raise PeerGone("left before a backend was free")
+            raise PeerGone(DESERTED)
 
     def _has_left(self) -> bool:
         """Whether it has, and has not only said all that it has to say, to hear its answers in their turn."""

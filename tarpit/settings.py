@@ -9,7 +9,6 @@ Not here: the variables themselves (`tarpit.variables`), how they are written (`
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from ipaddress import ip_address
 from itertools import chain
 from pathlib import Path
@@ -63,12 +62,9 @@ FROM_SYSTEMD: Final = {"state_dir": "STATE_DIRECTORY", "spool_dir": "CACHE_DIREC
 
 
 class Settings(Variables):
-    """All settings, valid and frozen. An attribute is a variable's name without `TARPIT_`, in lower case.
+    """All settings, valid and frozen. An attribute is a variable's name without `TARPIT_`, in lower case."""
 
-    What follows from them is found out once: sessions ask.
-    """
-
-    @cached_property
+    @property
     def starttls(self) -> TlsMode:
         """TARPIT_TLS, with `auto` decided."""
         if self.tls is not TlsMode.AUTO:
@@ -82,7 +78,7 @@ class Settings(Variables):
         """Those of TARPIT_BACKENDS and of TARPIT_ROUTES, each once."""
         return every(self.backends, self.routes)
 
-    @cached_property
+    @property
     def routed(self) -> bool:
         """Whether it takes a recipient to know where a message goes, or that it goes nowhere."""
         ways = {frozenset(backend.name for backend in route.backends) for route in self.routes}

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 import trio
 
 from tarpit import buffers
-from tarpit.errors import BackendUnavailable, PeerGone, PeerSilent, Stopping
+from tarpit.errors import DESERTED, BackendUnavailable, PeerGone, PeerSilent, Stopping
 from tarpit.parked import FOREVER, Parked
 from tarpit.poller import HUNG_UP, Poller
 from tarpit.sealed import Sealed, seal
@@ -275,12 +275,12 @@ class Wire(Parked):
     def desert(self) -> None:
         """Have who waits here hear `PeerGone`, now or next time: the peer for whom it waits has left."""
         self._deserted = True
-        self.fail(PeerGone("left before a backend was free"))
+        self.fail(PeerGone(DESERTED))
 
     def check_wanted(self) -> None:
         """Raise `PeerGone` if this side is waited for in vain."""
         if self._deserted:
-            raise PeerGone("left before a backend was free")
+            raise PeerGone(DESERTED)
 
     def stop(self) -> None:
         """End a stoppable wait, now or when it begins."""

@@ -27,7 +27,7 @@ from tarpit.backend.server import Backend
 from tarpit.backend.slots import Purpose, Queue, Slots
 from tarpit.choices import BackendTls, Balance
 from tarpit.destinations import BackendAddress
-from tarpit.errors import BackendUnavailable, PeerGone
+from tarpit.errors import DESERTED, BackendUnavailable, PeerGone
 from tarpit.poller import Poller
 from tarpit.smtp.keywords import common
 
@@ -282,7 +282,7 @@ async def _connect_within(pool: Pool, backend: Backend, guest: Guest, now: float
             line.plain_because = str(failed)
         backend.plain_because = line.plain_because
         return line
-    raise PeerGone("left before a backend was free")
+    raise PeerGone(DESERTED)
 
 
 async def _connect(
