@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TextIO
+from typing import BinaryIO, Final
 
 import trio
 
@@ -25,6 +25,7 @@ from tarpit.choices import LogFormat, LogLevel
 from tarpit.drip import Wheel
 from tarpit.judgement import Judgement
 from tarpit.observe.log import configure
+from tarpit.observe.outlet import Outlet
 from tarpit.poller import Poller
 from tarpit.services import Services, assemble
 from tarpit.session import Session
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _measure(loops: int) -> None:
-    with tempfile.TemporaryDirectory() as folder, _text_file(folder) as out:
+    with tempfile.TemporaryDirectory() as folder, _file(folder) as out:
         ours, far = socket.socketpair()
         poller = Poller()
         async with trio.open_nursery() as nursery:
@@ -82,7 +83,7 @@ async def _measure(loops: int) -> None:
                         "TARPIT_RATE_NETWORK": "10000000/s",
                     }
                 ),
-                configure(LogFormat.JSON, LogLevel.INFO, out),
+                configure(LogFormat.JSON, LogLevel.INFO, Outlet(out.fileno())),
                 poller=poller,
                 wheel=Wheel(),
                 nursery=nursery,
@@ -99,8 +100,8 @@ async def _measure(loops: int) -> None:
         far.close()
 
 
-def _text_file(folder: str) -> TextIO:
-    return Path(folder, "events").open("w", encoding="ascii")
+def _file(folder: str) -> BinaryIO:
+    return Path(folder, "events").open("wb")
 
 
 def pieces(services: Services, wire: Wire) -> Iterator[Piece]:

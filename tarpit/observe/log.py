@@ -10,9 +10,10 @@ variables are merged: a session binds its id once and keeps its logger (a filter
 An event of many fields brings them in one dictionary, as its one field `story`: what is handed on by keyword
 is copied three times on its way through structlog, which for the forty of `session.closed` was 4 µs.
 
-Not here: which events there are (`tarpit.observe.events`).
+Not here: which events there are (`tarpit.observe.events`), and what becomes of a line (`outlet`).
 """
 
+import contextlib
 import re
 import sys
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ import structlog
 from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor, WrappedLogger
 
 from tarpit.choices import LogFormat, LogLevel
+from tarpit.observe.outlet import Outlet
 
 LIMIT: Final = 100
 CUT: Final = "..."
@@ -64,33 +66,28 @@ known: Final = lru_cache(SAID)(safe)  # for what is said in most sessions: names
 
 
 class Lines:
-    """Writes a line an event. One that cannot be written is lost, and nothing else is: mail does not need it.
-
-    The disk may be full, or whoever read the other end of a pipe be dead.
-    """
+    """Writes a line an event to a stream of text. One that cannot be written is lost, and nothing else is."""
 
     def __init__(self, stream: TextIO) -> None:
         self._write, self._flush = stream.write, stream.flush
 
-    def msg(self, message: str) -> None:
+    def msg(self, message: bytes | str) -> None:
         """Write a line."""
-        try:  # `contextlib.suppress` would be 0.3 µs
-            self._write(message + "\n")
+        with contextlib.suppress(OSError):
+            self._write((message if isinstance(message, str) else message.decode("ascii")) + "\n")
             self._flush()
-        except OSError:
-            pass
 
     debug = info = warning = error = critical = msg
 
 
 def configure(
-    form: LogFormat = LogFormat.AUTO, level: LogLevel = LogLevel.INFO, stream: TextIO | None = None
+    form: LogFormat = LogFormat.AUTO, level: LogLevel = LogLevel.INFO, stream: TextIO | Outlet | None = None
 ) -> FilteringBoundLogger:
     """Return the logger. Events go to *stream*, else to the standard output."""
-    out = stream or sys.stdout
+    out = sys.stdout if stream is None else stream
     as_text = form is LogFormat.TEXT or (form is LogFormat.AUTO and out.isatty())
     logger = structlog.wrap_logger(
-        Lines(out),
+        out if isinstance(out, Outlet) else Lines(out),
         processors=_text(colors=out.isatty()) if as_text else [_render_json],
         wrapper_class=structlog.make_filtering_bound_logger(level.value),
         cache_logger_on_first_use=True,
@@ -155,7 +152,7 @@ def _indented_traceback(out: TextIO, error: ExcInfo) -> None:
     out.write("\n".join(f"    {_one_line(line)}" for line in plain.getvalue().rstrip("\n").split("\n")))
 
 
-def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
+def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
     """Return one line: when, how grave, what; then the event's fields in the order of their documentation.
 
     Whether everything in it is harmless is seen at the line as a whole: forty fields one by one took half
@@ -168,22 +165,22 @@ def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
     fields.update(event)
     fields.update(story)
     try:
-        line = orjson.dumps(fields, str, orjson.OPT_UTC_Z).decode()
+        line = orjson.dumps(fields, str, orjson.OPT_UTC_Z)
         if _is_harmless(line):
             return line
     except TypeError:  # a lone surrogate
         pass
-    return orjson.dumps(_defuse(logger, method, fields), str, orjson.OPT_UTC_Z).decode()
+    return orjson.dumps(_defuse(logger, method, fields), str, orjson.OPT_UTC_Z)
 
 
-def _is_harmless(line: str) -> bool:
+def _is_harmless(line: bytes) -> bool:
     """Whether no string in a line of JSON has, as it is or escaped, what is not printable, or is endless.
 
     Of what is ASCII and not printable, JSON has all escaped but DEL.
     """
-    if not line.isascii() or "\x7f" in line:
+    if not line.isascii() or b"\x7f" in line:
         return False
-    first = line.find("\\")  # mostly in one of the last fields: to look for pairs is slow
-    if first >= 0 and "\\" in line[first:].replace("\\\\", "").replace('\\"', ""):
+    first = line.find(b"\\")  # mostly in one of the last fields: to look for pairs is slow
+    if first >= 0 and b"\\" in line[first:].replace(b"\\\\", b"").replace(b'\\"', b""):
         return False
-    return len(line) <= ENDLESS or max(map(len, line.split('"'))) <= ENDLESS
+    return len(line) <= ENDLESS or max(map(len, line.split(b'"'))) <= ENDLESS

@@ -105,3 +105,13 @@ def control_lost(
 ) -> Warn:
     """The process that holds the control socket has died. Mail goes on; orders wait for another one."""
     log.warning("control.lost", pid=pid, how=how, seconds=seconds)
+
+
+def log_lost(
+    log: Log,
+    *,
+    lines: Annotated[int, "events that were not written, between the last one above and this one"],
+    pid: Pid,
+) -> Warn:
+    """Nobody read our log, or its disk was full, for so long that more than 1 MiB of it was behind."""
+    log.warning("log.lost", lines=lines, pid=pid)

@@ -1,5 +1,6 @@
 """Processes of ours that stand still: they are noticed, killed and replaced."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ HASTY: Final = (
     "from tarpit.processes import crew, lead; crew.LOOK, crew.STILL, lead.BEAT = 0.3, 4, 0.1; "
     "import sys; sys.argv = ['tarpit', 'run']; from tarpit.cli import app; app()"
 )
+PAGE: Final = 4096  # bytes, a pipe at its smallest: a few events
 
 
 @pytest.fixture
@@ -64,8 +66,9 @@ def test_an_office_hangs(hasty: Run) -> None:
     assert len(hasty.workers) == 3
 
 
-def test_nobody_reads_the_log() -> None:
-    """Whoever read the pipe has died: mail goes on, and workers are still replaced."""
+@pytest.mark.parametrize("dead", [pytest.param(True, id="dead"), pytest.param(False, id="asleep")])
+def test_nobody_reads_the_log(*, dead: bool) -> None:
+    """Whoever read the pipe has died, or stopped reading: mail goes on, and workers are still replaced."""
     port = free_port()
     with sink() as behind, TemporaryDirectory() as directory:
         ours = OPEN_ENDED | QUICK | {"BACKENDS": "{}:{}".format(*behind.address), "STATE_DIR": directory}
@@ -76,7 +79,10 @@ def test_nobody_reads_the_log() -> None:
         started = 0
         while started < int(OPEN_ENDED["WORKERS"]):
             started += b'"worker.started"' in process.stdout.readline()
-        process.stdout.close()
+        if dead:
+            process.stdout.close()
+        else:  # what is waiting must be less than the new size
+            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PAGE)
         for network in range(4):
             deliver(("127.0.0.1", port), f"127.0.{network}.9")
         before = set(children_of(process.pid))
@@ -86,6 +92,8 @@ def test_nobody_reads_the_log() -> None:
             deliver(("127.0.0.1", port), f"127.0.{network}.9")
         process.terminate()
         process.wait(15)
+        if not dead:
+            process.stdout.close()
         assert len(behind.stored["a@p.example"]) == 8
 
 

@@ -1,0 +1,143 @@
+"""Lines of the log: whoever reads them is never waited for."""
+
+import fcntl
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tarpit.observe import outlet
+from tarpit.observe.outlet import Outlet
+
+Ends = tuple[int, int]  # to read from, to write to
+
+
+@contextmanager
+def pipe() -> Iterator[Ends]:
+    reads, writes = os.pipe()
+    fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(reads, False)
+    try:
+        yield reads, writes
+    finally:
+        os.close(reads)
+        os.close(writes)
+
+
+@contextmanager
+def stream() -> Iterator[Ends]:
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        reader.setblocking(False)
+        yield reader.fileno(), writer.fileno()
+
+
+def drained(descriptor: int, size: int = 2**21) -> bytes:
+    """Return up to *size* bytes that are there."""
+    parts: list[bytes] = []
+    while size:
+        try:
+            part = os.read(descriptor, size)
+        except BlockingIOError:
+            break
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("between", [pytest.param(pipe, id="pipe"), pytest.param(stream, id="socket")])
+def test_nobody_reads(
+    between: Callable[[], AbstractContextManager[Ends]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What does not fit is kept, then lost and counted; who reads again has whole lines, in their order."""
+    monkeypatch.setattr(outlet, "BEHIND", 100_000)
+    with between() as (reads, writes), closing(Outlet(writes)) as out:
+        said, lost = [b"line %d" % number for number in range(50_000)], list[int]()
+        out.on_loss = lost.append
+        for line in said:
+            out.msg(line)
+        seen = drained(reads)
+        while not lost:
+            said.append(b"line %d" % len(said))
+            out.msg(said[-1])
+            seen += drained(reads)
+        (missing,) = lost
+        *kept, last = seen.splitlines()
+        assert kept == said[: len(kept)]
+        assert last == said[-1]
+        assert len(kept) + missing + 1 == len(said)
+
+
+def test_others_who_share_the_pipe_wait_as_before() -> None:
+    """That nobody waits is ours alone: the open file that a shell has too stays as it was."""
+    with pipe() as (_, writes):
+        with closing(Outlet(writes)) as out:
+            out.msg("line")
+        assert os.get_blocking(writes)
+
+
+def test_a_full_disk() -> None:
+    """A line that finds no room is kept for later, and nothing is raised."""
+    with Path("/dev/full").open("wb") as full, closing(Outlet(full.fileno())) as out:
+        for _ in range(3):
+            out.msg("line")
+
+
+def test_a_file_takes_lines_at_once() -> None:
+    """A line is in its file when the call returns, if it comes as text or as bytes."""
+    with tempfile.TemporaryFile() as file:
+        out = Outlet(file.fileno())
+        out.msg("text")
+        out.msg(b"bytes")
+        assert os.pread(file.fileno(), 100, 0) == b"text\nbytes\n"
+
+
+def test_a_reader_that_has_gone() -> None:
+    """A dead reader is no error, and costs no more than what is kept."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb"), closing(Outlet(writes)) as out:
+        for _ in range(3):
+            out.msg("line")
+
+
+def test_a_child_writes_nothing_of_its_parents() -> None:
+    """What is behind at a fork is the parent's to write."""
+    with pipe() as (reads, writes), closing(Outlet(writes)) as out:
+        for _ in range(2):
+            out.msg(b"x" * 4000)
+        out.forget()
+        drained(reads)
+        out.msg("the child's")
+        assert drained(reads) == b"the child's\n"
+
+
+@given(st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 9000)), max_size=30))
+@settings(max_examples=50, deadline=None)
+def test_lines_stay_whole(steps: list[tuple[int, int]]) -> None:
+    """However long they are and however it is read: each line once, whole, in order; or counted as lost."""
+    with pipe() as (reads, writes), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outlet, "BEHIND", 20_000)
+        out, lost, seen = Outlet(writes), list[int](), b""
+        out.on_loss = lost.append
+        said = [b"%d " % number + b"x" * size for number, (size, _) in enumerate(steps)]
+        for line, (_, read) in zip(said, steps, strict=True):
+            out.msg(line)
+            seen += drained(reads, read)
+        ends = 0
+        while not seen.endswith(b"end\n"):
+            out.msg("end")
+            ends += 1
+            assert ends < 40
+            seen += drained(reads)
+        lines = seen.splitlines()
+        written = [line for line in lines if line != b"end"]
+        assert written == [line for line in said if line in set(written)]
+        assert len(lines) + sum(lost) == len(said) + ends
+        out.close()
