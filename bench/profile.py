@@ -5,6 +5,8 @@ same generator in C, in front of the same sink.
 
     --against TREE      another checkout beside this one: CPU a session of each, round by round in turns, and
                         their ratio. The machine's moods meet both: two runs apart tell nothing.
+    --python OTHER      the same with this tree under another interpreter, one of a virtual environment that
+                        has all the proxy needs; with --against, that tree under it.
     (without)           py-spy (`pip install py-spy`) watches the worker: the share of each function, with
                         all that it calls and by itself, and who takes more than 5 % alone.
     --flame FILE        draws the same as a flame graph, in SVG. --folded FILE keeps the stacks as py-spy
@@ -37,7 +39,7 @@ from bench.flame import draw
 from bench.peers.contestants import OURS, Contestant, Surroundings, running
 from bench.peers.names import name_server
 from bench.peers.processor import times
-from bench.peers.programs import BENCH, build, cache, sink
+from bench.peers.programs import build, cache, sink
 from bench.peers.rounds import measure, turns
 from bench.peers.works import WORKS, Work
 from bench.stacks import leaves, read, shares
@@ -55,15 +57,13 @@ def main(arguments: Sequence[str]) -> int:
     for program in ("generator", "sink"):
         build(program, folder)
     work = next(work for work in WORKS if work.name == asked.work)
-    core = set[int]() if asked.against else reserve()
+    compared = asked.against is not None or asked.python is not None
+    core = set[int]() if compared else reserve()
     with name_server() as names, sink(folder) as backend, ExitStack() as stack:
         around = Surroundings(folder, backend.port, names)
-        if asked.against:
-            trees = {"ours": BENCH.parent, "other": asked.against.resolve()}
-            both = {
-                name: stack.enter_context(running(OURS, replace(around, tree=tree)))
-                for name, tree in trees.items()
-            }
+        if compared:
+            sides = {"ours": around, "other": other(asked, around)}
+            both = {name: stack.enter_context(running(OURS, side)) for name, side in sides.items()}
 
             def cpu(contestant: Contestant, load: Work) -> float:
                 return measure(folder, backend, contestant, load).cpu * 1000
@@ -79,6 +79,13 @@ def main(arguments: Sequence[str]) -> int:
         worker = workers_of(ours.pid)[0]
         os.sched_setaffinity(worker, core)
         return look(worker, work, asked, keep_busy)
+
+
+def other(asked: argparse.Namespace, ours: Surroundings) -> Surroundings:
+    """Return in what the other one of a comparison runs: its tree, or its interpreter, or both."""
+    tree = ours.tree if asked.against is None else asked.against.resolve()
+    python = ours.python if asked.python is None else str(asked.python.absolute())
+    return replace(ours, tree=tree, python=python)
 
 
 def compare(both: Mapping[str, Contestant], work: Work, rounds: int, cpu: Cost) -> str:
@@ -165,6 +172,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--work", choices=[work.name for work in WORKS], default="small", help="which row")
     parser.add_argument("--against", type=Path, metavar="TREE", help="a checkout to compare with")
+    parser.add_argument("--python", type=Path, metavar="OTHER", help="an interpreter to compare with")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=10, help="to watch")
     parser.add_argument("--rows", type=int, default=60)

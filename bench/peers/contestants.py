@@ -48,12 +48,13 @@ class Surroundings:
     backend: int  # ports
     names: int
     tree: Path = BENCH.parent  # where this proxy's code is
+    python: str = sys.executable  # what runs it, and aiosmtpd
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment of a script: none of this proxy's variables but its own."""
         kept = {name: text for name, text in os.environ.items() if not name.startswith("TARPIT_")}
-        ours = {"PYTHON": sys.executable, "CACHE": str(self.folder), "NAMES": str(self.names)}
+        ours = {"PYTHON": self.python, "CACHE": str(self.folder), "NAMES": str(self.names)}
         paths = {
             "PYTHONPATH": str(self.tree),
             "PYTHONSAFEPATH": "1",

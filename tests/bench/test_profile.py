@@ -8,10 +8,10 @@ from typing import Final
 
 import pytest
 
-from bench.peers.contestants import Contestant
+from bench.peers.contestants import Contestant, Surroundings
 from bench.peers.processor import times
 from bench.peers.works import WORKS, Work
-from bench.profile import caption, compare, look, options, reserve
+from bench.profile import caption, compare, look, options, other, reserve
 
 # What py-spy does, but for looking: it says that it sees system calls, and writes a stack of a busy worker.
 PY_SPY: Final = """#!/bin/sh
@@ -115,6 +115,17 @@ def test_times() -> None:
     before = times(os.getpid())
     assert before <= times(os.getpid())
     assert times(2**22 + 1) == (0, 0)
+
+
+def test_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another tree or interpreter is what was asked for; all else is ours, and a link to Python stays one."""
+    monkeypatch.chdir(tmp_path)
+    ours = Surroundings(tmp_path, 25, 53)
+    tree = other(options(["--against", "tree"]), ours)
+    assert (tree.environment["PYTHONPATH"], tree.python) == (str(tmp_path / "tree"), ours.python)
+    (tmp_path / "python").symlink_to("/usr/bin/env")
+    python = other(options(["--python", "python"]), ours)
+    assert (python.environment["PYTHON"], python.tree) == (str(tmp_path / "python"), ours.tree)
 
 
 def test_compare() -> None:
