@@ -98,6 +98,10 @@ async def serve(
                 task_status.started()
                 await orders.stop.wait()
                 watches.cancel_scope.cancel()
+            # Who comes now waits for whoever else has the socket. If the supervisor is dead that is nobody,
+            # and by holding on to it we would keep another server from the port.
+            for sock in listeners:
+                sock.close()
             if shift is not None:
                 shift.end()
             orders.cut = await drain(services, number, replaced=orders.replaced)

@@ -37,6 +37,17 @@ def worker_lost(
     log.error("worker.lost", worker=worker, pid=pid, how=how, sessions=sessions, seconds=seconds)
 
 
+def supervisor_lost(
+    log: Log,
+    *,
+    worker: Worker,
+    pid: Pid,
+    within: Annotated[float, "seconds for transfers to finish (TARPIT_DRAIN)"],
+) -> Error:
+    """The supervisor has died. A worker does not outlive it: it lets go of the port, finishes and ends."""
+    log.error("supervisor.lost", worker=worker, pid=pid, within=within)
+
+
 def process_hung(
     log: Log,
     *,

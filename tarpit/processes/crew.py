@@ -5,7 +5,7 @@ What follows from it is the `supervisor`'s.
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -72,7 +72,8 @@ class Crew:
         post = underling.Post(slot.number, theirs, line, sheet, before, starting=starting)
         listeners = [door.of(slot.number) for door in self._doors]
         work = partial(underling.run, settings, listeners, log, post)
-        slot.trying = Child(slot.number, self._fork(work, ours, end), ours, end, sheet)
+        pid = self._fork(work, ours, end, keeping=listeners)
+        slot.trying = Child(slot.number, pid, ours, end, sheet)
         self._made(slot, ours, theirs, line)
 
     def make_office(self, settings: Settings, log: Log) -> None:
@@ -171,12 +172,15 @@ class Crew:
         for child in (*self.workers, *self.office.children):
             child.close_sockets()
 
-    def _fork(self, work: Callable[[], int], *ours: socket.socket) -> int:
+    def _fork(
+        self, work: Callable[[], int], *ours: socket.socket, keeping: Collection[socket.socket] = ()
+    ) -> int:
         def let_go() -> None:
             self._vigil.close()
             self.close()
-            for sock in ours:
-                sock.close()
+            for sock in (*ours, *(sock for door in self._doors for sock in door.sockets)):
+                if sock not in keeping:
+                    sock.close()
 
         return fork(work, let_go)
 

@@ -1,9 +1,13 @@
-"""The sockets that peers connect to: opened once, before any worker, and kept until the end.
+"""The sockets that peers connect to: opened once, before any worker, and kept by the supervisor to the end.
 
 Each address has a socket for each worker slot, in one SO_REUSEPORT group. Whoever serves the slot inherits
 it, so a worker that dies or is replaced takes no connection with it: what waits in the socket's queue is
 accepted by the next. (Handing over by SO_REUSEPORT alone, where the old worker closes its own, lost 12 of
 1,268 connections; kept sockets lost none of 1,410.)
+
+A worker has its own slot's alone, and lets go of it as soon as it accepts no more. So if the supervisor is
+killed, nobody listens any more, and the next one has the port while transfers still finish. (A socket left in
+the group would take connections that nobody accepts; one that is alone on the port, the port.)
 
 Sockets that systemd has opened (sd_listen_fds(3)) take the place of TARPIT_LISTEN. There is one for each
 address then, and all workers accept from it.

@@ -1,8 +1,8 @@
 """Child processes of the supervisor: how one is made, what is known of it, and when the next one is due.
 
 A child is a fork that never returns into the caller: it does its work and ends. It inherits everything, so it
-first lets go of what is the supervisor's alone, and of the other children's leads: a lead that somebody else
-holds too would not say that its owner has died.
+first lets go of what is the supervisor's alone, and of what other children are to have: a lead that somebody
+else holds too would not say that its owner has died, and a port would be taken as long as anybody lives.
 """
 
 import contextlib

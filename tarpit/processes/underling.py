@@ -8,6 +8,7 @@ crash may cost; 20 MB more for each; and settings, with the secrets among them, 
 for it. A supervisor on trio, which a fresh interpreter would allow, runs elsewhere (`office`).
 """
 
+import os
 import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from tarpit import worker
 from tarpit.control.errands import carry_out
 from tarpit.control.server import Answer, Refused
 from tarpit.errors import SettingsError
+from tarpit.observe import processes
 from tarpit.processes import lead
 from tarpit.processes.lead import Word, report
 from tarpit.processes.shares import share_of
@@ -64,8 +66,13 @@ def run(settings: Settings, listeners: Sequence[socket.socket], log: Log, post: 
 
 async def _run(settings: Settings, listeners: Sequence[socket.socket], log: Log, post: Post) -> None:
     orders, shift = worker.Orders(wait=True), Shift(post.sheet, post.before)
+
+    async def be_led(everything: trio.CancelScope) -> None:
+        await obey(post.lead, orders, shift, everything)
+        processes.supervisor_lost(log, worker=post.slot, pid=os.getpid(), within=settings.drain)
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(obey, post.lead, orders, shift, nursery.cancel_scope)
+        nursery.start_soon(be_led, nursery.cancel_scope)
         nursery.start_soon(_stop_at_term, orders)
         nursery.start_soon(lead.beat, post.sheet)
         nursery.start_soon(_tell_ready, post.lead, orders)
@@ -86,7 +93,10 @@ async def _run(settings: Settings, listeners: Sequence[socket.socket], log: Log,
 async def obey(
     sock: socket.socket, orders: worker.Orders, shift: Shift, everything: trio.CancelScope
 ) -> None:
-    """Do what the supervisor says, until there is none any more: then stop in order."""
+    """Do what the supervisor says, until there is none any more: then stop in order.
+
+    Who is still being tried then ends at once, as where the supervisor stops.
+    """
     line = trio.socket.from_stdlib_socket(sock)
     while data := await lead.read(line):
         match lead.word_in(data):
@@ -104,7 +114,9 @@ async def obey(
                 orders.end()
             case Word.END:
                 everything.cancel()
-    orders.end()  # there is no supervisor any more
+    orders.end()
+    if not orders.ready.is_set():
+        everything.cancel()
 
 
 async def _stop_at_term(orders: worker.Orders) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.support.crowd import CONTENT, Crowd, deliver, running, served_by
+from tests.support.crowd import CONTENT, Crowd, begin, deliver, running, served_by
 from tests.support.peer import Peer
 from tests.support.proxy import Run
 from tests.support.servers import wait_until
@@ -126,6 +126,27 @@ def test_no_supervisor() -> None:
         assert peer.hear().reply.startswith(b"421 4.3.2")
         wait_until(lambda: not any(map(alive, run.workers)), "both have ended")
         assert len(run.events("worker.stopped")) == 2
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_another_supervisor(workers: str) -> None:
+    """Who starts after a supervisor was killed is met by all peers at once, while transfers finish."""
+    with (
+        running({"WORKERS": workers, "DRAIN": "20s"}) as run,
+        Peer.connect(run.address, source="127.0.1.9", patience=20) as sending,
+    ):
+        begin(sending)
+        run.process.kill()
+        wait_for(run, "supervisor.lost", int(workers))
+        with running({"WORKERS": workers, "LISTEN": "{}:{}".format(*run.address)}) as another:
+            assert not another.ended, another.output
+            for network in range(4):
+                deliver(run.address, f"127.0.{network}.9")
+            sending.say(CONTENT)
+            assert sending.hear().code == 250
+            assert len(another.closed(4)) == 4
+        assert {told["within"] for told in run.events("supervisor.lost")} == {20.0}
+        wait_until(lambda: not any(map(alive, run.workers)), "those before have ended")
 
 
 def test_the_second_term_ends_at_once() -> None:

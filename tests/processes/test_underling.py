@@ -1,6 +1,7 @@
 """A worker as a process of its own: its line to the office. The process itself: tests/e2e/test_workers.py."""
 
 import orjson
+import pytest
 import trio
 import trio.testing
 
@@ -39,12 +40,15 @@ async def test_an_office_that_dies_with_an_answer_unread() -> None:
     theirs.close()
 
 
-async def test_a_supervisor_that_dies_with_a_report_unread() -> None:
-    """The worker stops in order, as without one."""
+@pytest.mark.parametrize("serving", [True, False])
+async def test_a_supervisor_that_dies_with_a_report_unread(*, serving: bool) -> None:
+    """The worker stops in order, as without one; who was not ready yet serves nobody, and ends."""
     ours, theirs = lead.pair()
-    orders = worker.Orders(wait=True)
+    orders, everything = worker.Orders(wait=True), trio.CancelScope()
+    if serving:
+        orders.ready.set()
     lead.report(theirs, lead.Ready())
     ours.close()
-    await underling.obey(theirs, orders, Shift(Sheet(())), trio.CancelScope())
-    assert orders.stop.is_set()
+    await underling.obey(theirs, orders, Shift(Sheet(())), everything)
+    assert (orders.stop.is_set(), everything.cancel_called) == (True, not serving)
     theirs.close()
