@@ -11,10 +11,12 @@ good, the sender is told of a failure where some were served; if it was for now,
 can prevent that: one reply speaks for all. So for an hour the same sender has its recipients taken one group
 at a time (`backend.splits`), where each group answers for itself.
 
-Connections are had in the order of the groups in the settings: two messages never wait for each other.
+No two messages wait for each other's connections, nor one for its own: connections are had in the order of
+`backend.order`, and a backend that several groups share has the recipients of all of them in one transaction.
+The dots are sent in the order of the groups.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
@@ -64,6 +66,12 @@ class Part:
     group: Group | None
     standing: list[Rcpt] = field(default_factory=list)
 
+    def with_(self, other: "Part") -> "Part":
+        """Return both as one, for a backend that both groups have."""
+        assert self.group is not None
+        assert other.group is not None
+        return Part(self.group.shared_with(other.group), self.standing + other.standing)
+
 
 @dataclass(slots=True)
 class Envelope:
@@ -97,6 +105,29 @@ class _Full:
 
     to: Transaction
     loan: Loan
+    number: int  # of its group
+
+
+def plan(parts: Sequence[Part], taking: Callable[[Group | None], frozenset[int]]) -> Sequence[Part]:
+    """Return what goes to which backends, in the order in which connections are had.
+
+    *taking* returns the places of a group's backends that take mail now. No two parts have one in common
+    afterwards, and the last one of each part comes before that of the next: whatever is held for some parts,
+    there is a later backend for the next, to be waited for.
+    """
+    if len(parts) == 1:
+        return parts
+    found: list[tuple[frozenset[int], Part]] = []
+    for part in parts:
+        places = taking(part.group)
+        for at, (others, other) in enumerate(found):
+            if common := places & others:
+                found[at] = common, other.with_(part)
+                break
+        else:
+            found.append((places, part))
+    # a group that takes no mail at all comes first: nobody need hear the message then
+    return [part for _, part in sorted(found, key=lambda one: max(one[0], default=-1))]
 
 
 class Commit:
@@ -120,6 +151,7 @@ class Commit:
         self._header = header
         self._read = read
         self._peer_left = peer_left
+        self._parts = plan(envelope.parts, borrower.taking)
         self._full: list[_Full] = []
         self.committing = False  # from a dot until its reply: if we end now, nobody knows
 
@@ -135,12 +167,13 @@ class Commit:
 
     async def _fill_all(self) -> Outcome | None:
         """Bring the message to all groups, but for the dot; return why that cannot be."""
-        for part in self._envelope.parts:
+        for part in self._parts:
 
             async def fill(loan: Loan, part: Part = part) -> _Full | Outcome:
                 return await self._fill(loan, part)
 
-            filled = await self._borrower.twice(self._purpose, fill, group=part.group, keep=True)
+            held = [one.loan.backend for one in self._full]
+            filled = await self._borrower.twice(self._purpose, fill, group=part.group, keep=True, held=held)
             if not isinstance(filled, _Full):
                 return filled or Outcome(Ending.UNAVAILABLE, NO_BACKEND)
             self._full.append(filled)
@@ -153,15 +186,16 @@ class Commit:
             if refusal.code in PARAMETER_CODES and self._envelope.has_parameters:
                 raise ParameterLost(f"refuses a parameter that was taken before: {refusal.code}")
             self._borrower.quit(loan)
-            split = refusal is SPLIT or len(self._envelope.parts) > 1
+            split = refusal is SPLIT or len(self._parts) > 1
             return Outcome(Ending.SPLIT, SPLIT) if split else Outcome(Ending.REFUSED, refusal)
         await to.send(self._header, self._read)
         loan.line.check_silent()
-        return _Full(to, loan)
+        return _Full(to, loan, part.group.number if part.group else 0)
 
     async def _end_all(self) -> Outcome:
         """Send the dots, until one is not accepted."""
         taken, outcome = list[str](), Outcome(Ending.UNAVAILABLE, NO_BACKEND)
+        self._full.sort(key=lambda one: one.number)
         try:
             for one in self._full:
                 one.loan.line.check_silent()  # while the last one was filled, a first one may have gone

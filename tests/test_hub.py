@@ -277,6 +277,19 @@ async def test_fanout_to_one_group_is_joined(autojump_clock: MockClock) -> None:
     assert (contents(a), contents(b)) == ([MESSAGE, MESSAGE], [MESSAGE])
 
 
+async def test_fanout_to_groups_that_share_a_server(autojump_clock: MockClock) -> None:
+    """It gets the message once, for the recipients of both, even if it has but one connection for us."""
+    routes = "a.example={0} c.example={0},{1} b.example={1}"
+    async with hub_session(routes, {}, {}, ROUTES_MIXED="fanout", BACKEND_MAX="1") as (far, (a, b), around):
+        (gone,) = (one for one in around.services.pool.backends if one.name == "{}:{}".format(*b.address))
+        await greeted(far, MAIL, TO_A, TO_C)
+        gone.marks.bad("gone")
+        assert await sent(far) == TAKEN
+        await bye(far)
+    assert (contents(a), contents(b)) == ([MESSAGE], [])
+    assert commands(a)[-1] == [HELLO, MAIL, TO_A, TO_C, b"DATA", b"QUIT"]
+
+
 @pytest.mark.parametrize("where", ["DATA", "MAIL"])
 async def test_a_refusal_before_the_first_dot_stops_all(autojump_clock: MockClock, where: str) -> None:
     """Nobody has the message then: 451; and for an hour its sender has one group at a time."""

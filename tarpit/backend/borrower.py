@@ -4,12 +4,13 @@ The sum of what it took and the last thing that went wrong are kept here, for wh
 backend a connection goes to, and who waits for one, is `pool`; what is said over it, `transaction`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final, TypeVar
 
 import trio
 
 from tarpit.backend.introduce import Introduction
+from tarpit.backend.order import taking
 from tarpit.backend.pool import Loan, Pool, Unreached
 from tarpit.backend.routes import Group
 from tarpit.backend.server import Backend
@@ -52,17 +53,24 @@ class Borrower:
         *,
         group: Group | None = None,
         keep: bool = False,
+        held: Collection[Backend] = (),
     ) -> T | None:
         """Do *work* on a connection; where that one fails us, on another. None when that failed too.
 
         The connection is ended afterwards. With *keep* it is not, unless it failed: that is for *work* then.
+        *held* are the backends of those that were kept so and have not ended.
         """
         avoid: Backend | None = None
         self.trouble = ""
         for _ in range(TRIES):
             try:
                 loan = await self._pool.borrow(
-                    self.introduction(), ours=self._ours, purpose=purpose, group=group, avoid=avoid
+                    self.introduction(),
+                    ours=self._ours,
+                    purpose=purpose,
+                    group=group,
+                    avoid=avoid,
+                    held=held,
                 )
             except Unreached as lost:
                 avoid, self.trouble = lost.backend, str(lost)
@@ -86,6 +94,10 @@ class Borrower:
                     self.quit(loan)
                 return done
         return None
+
+    def taking(self, group: Group | None) -> frozenset[int]:
+        """Return the places of those backends of *group* that take mail now."""
+        return taking(self._pool.backends, self._pool.members(group))
 
     def quit(self, loan: Loan) -> None:
         """End a connection in order; nobody waits for it."""

@@ -10,7 +10,8 @@ that is in several groups has one cap, one queue, and is up or down for all of t
 A connection is always fresh: rejected was a stock of used ones that are cleaned with RSET (Postfix looks up
 the right to XCLIENT again after the first, and counts errors over all of a connection).
 
-Who waits for what is `slots`, which backend is taken `balance`; probing is `health`, the connection `dial`.
+Who waits for what is `slots`, for what nobody may wait who holds others `order`, which backend is taken
+`balance`; probing is `health`, the connection `dial`.
 """
 
 from collections.abc import Callable, Collection, Coroutine, Sequence
@@ -22,6 +23,7 @@ from tarpit.backend.dial import Dialling, Line, NoTls, Unwelcome, dial, greet
 from tarpit.backend.guest import GivesUpBy, Guest, Known, never
 from tarpit.backend.idle import Sitter
 from tarpit.backend.introduce import Introduction
+from tarpit.backend.order import after
 from tarpit.backend.routes import Group
 from tarpit.backend.server import Backend
 from tarpit.backend.slots import Purpose, Queue, Slots
@@ -168,18 +170,26 @@ class Pool:
         purpose: Purpose,
         group: Group | None = None,
         avoid: Backend | None = None,
+        held: Collection[Backend] = (),
     ) -> Coroutine[object, object, Loan]:
         """Do as `borrow_for` does, for whom all is known of."""
-        return self.borrow_for(Known(introduction, ours), purpose, group=group, avoid=avoid)
+        return self.borrow_for(Known(introduction, ours), purpose, group=group, avoid=avoid, held=held)
 
     async def borrow_for(
-        self, guest: Guest, purpose: Purpose, *, group: Group | None = None, avoid: Backend | None = None
+        self,
+        guest: Guest,
+        purpose: Purpose,
+        *,
+        group: Group | None = None,
+        avoid: Backend | None = None,
+        held: Collection[Backend] = (),
     ) -> Loan:
         """Return a fresh, introduced connection to a backend of *group*, not to *avoid* if there is another.
 
-        One that cannot be used is passed over, as long as there is another. Raises `NoSlot` when none came
-        free in time, `Unreached` when none that is up can be used, a plain `BackendUnavailable` when none
-        may be, or is up, and `PeerGone` once the *guest* has left.
+        One that cannot be used is passed over, as long as there is another. Connections of *held* are kept
+        meanwhile. Raises `NoSlot` when none came free in time, or is free and none may be waited for,
+        `Unreached` when none that is up can be used, a plain `BackendUnavailable` when none may be, or is up,
+        and `PeerGone` once the *guest* has left.
         """
         network, now = guest.network, trio.current_time()
         until = now + self._patience
@@ -187,7 +197,8 @@ class Pool:
         while True:
             slots = self.queue.take_now(candidates, purpose, network)
             if slots is None:
-                slots, now = await self._turn(candidates, purpose, guest, until), trio.current_time()
+                among = after(self.backends, held, candidates) if held else candidates
+                slots, now = await self._turn(among, purpose, guest, until), trio.current_time()
             if slots is None:  # none of them is up any more, and that is said
                 candidates = self._candidates(group, avoid)
                 continue
@@ -213,6 +224,8 @@ class Pool:
         self, candidates: Sequence[Slots], purpose: Purpose, guest: Guest, until: float
     ) -> Slots | None:
         """Wait for a slot of one of *candidates*, and return it; None when none takes mail any more."""
+        if not candidates:
+            raise NoSlot("none is free, and with others held none may be waited for (TARPIT_BACKEND_MAX)")
         slots = None
         with trio.move_on_at(until) as scope:
             guest.gives_up_by(scope.cancel)

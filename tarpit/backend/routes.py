@@ -29,6 +29,10 @@ class Group:
     def __str__(self) -> str:
         return ",".join(self.names)
 
+    def shared_with(self, other: "Group") -> "Group":
+        """Return those backends that may have the mail of either."""
+        return Group(tuple(name for name in self.names if name in other.names), self.number)
+
 
 class Routes:
     """All routes of a server: for every recipient a group, or none where it is refused."""

@@ -97,6 +97,11 @@ def test_one_group_by_any_name() -> None:
     assert some.find(path("u@a.example")) == some.find(path("u@b.example")) == some.default
 
 
+def test_what_groups_share() -> None:
+    """The backends that may have the mail of either, in the order of the first."""
+    assert Group(("x", "y", "z"), 1).shared_with(Group(("z", "w", "y"), 2)) == Group(("y", "z"), 1)
+
+
 @pytest.mark.parametrize(
     ("text", "several", "refusing"),
     [

@@ -56,6 +56,17 @@ class Scene:
     delivery: Delivery = field(init=False)
     sent: list[bytes] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Have one peer; it is for the scene to begin and end."""
+        self.delivery = self.another()
+
+    def another(self) -> Delivery:
+        """Return one more peer's way to the same backends."""
+        peer = Introduction(ip_address("192.0.2.7"), 4025)
+        return Delivery(
+            self.means, introduction=lambda: peer, ours=("192.0.2.2", 25), peer_left=lambda: self.left
+        )
+
     async def receive(self, limit: int, until: float) -> bytes:
         """Be the peer that sends its message."""
         assert until > trio.current_time()
@@ -67,9 +78,9 @@ class Scene:
         await self.delivery.begin(hello, mail)
         return [reply.code for reply in await self.delivery.check(recipients or (A,))]
 
-    async def send(self, message: bytes = MESSAGE) -> None:
+    async def send(self, message: bytes = MESSAGE, *, over: Delivery | None = None) -> None:
         """Send a message to its end."""
-        taken = await self.delivery.take(self.receive, message + b".\r\n")
+        taken = await (over or self.delivery).take(self.receive, message + b".\r\n")
         assert taken.refusal is None
 
     async def deliver(self, *recipients: Rcpt, mail: Mail = MAIL) -> Outcome:
@@ -106,11 +117,7 @@ async def scene(
             async with trio.open_nursery() as last_words:
                 spawn = last_words.start_soon
                 means = Means(pool, shelf, Splits(), TIME_OUTS, spawn, probe_again=doubted.append)
-                peer = Introduction(ip_address("192.0.2.7"), 4025)
                 here = Scene(means, tuple(listening), doubted)
-                here.delivery = Delivery(
-                    means, introduction=lambda: peer, ours=("192.0.2.2", 25), peer_left=lambda: here.left
-                )
                 async with here.delivery:
                     yield here
             assert shelf.room.taken == len(pool.queue) == sum(one.slots.taken for one in pool.backends) == 0
