@@ -39,15 +39,16 @@ class Orders:
         self.ready = trio.Event()  # by the worker: everything is in place
         self.accept = trio.Event()
         self.reload = Bell()
-        self.stop = trio.Event()
-        self.replaced = False  # another worker accepts in our place: whoever is here may go on for a while
+        self.stop = trio.Event()  # accept no more
+        self.finish = trio.Event()  # and nobody accepts in our place: who is here is told, too
         self.cut = 0  # by the worker: sessions that were cut when the time was over
         if not wait:
             self.accept.set()
 
     def end(self, *, replaced: bool = False) -> None:
-        """Tell it to stop, whether it has begun or not."""
-        self.replaced = self.replaced or replaced
+        """Tell it to stop, whether it has begun or not; where it is *replaced* peers may go on a while."""
+        if not replaced:
+            self.finish.set()
         self.accept.set()
         self.stop.set()
 
@@ -104,7 +105,7 @@ async def serve(
                 sock.close()
             if shift is not None:
                 shift.end()
-            orders.cut = await drain(services, number, replaced=orders.replaced)
+            orders.cut = await drain(services, orders.finish, number)
         engine.cancel_scope.cancel()
 
 
@@ -119,23 +120,35 @@ async def look_at_backends(services: Services, *, starting: bool) -> None:
                 nursery.start_soon(partial(check_backend, services, backend, starting=starting))
 
 
-async def drain(services: Services, number: int = 0, *, replaced: bool = False) -> int:
+async def drain(services: Services, finish: trio.Event, number: int = 0) -> int:
     """Finish replies begun, tell 421 to all that transfer nothing, wait for the others (TARPIT_DRAIN).
 
-    Where we have been *replaced* only suspects are told at once. Clean peers go on as if nothing had
-    happened; who is still here when the time is over is told then. Return how many were cut in the end.
+    Before *finish* only suspects are told. Clean peers go on as if nothing had happened; who is still here
+    when the time is over is told then. Return how many were cut in the end.
     """
     services.wheel.hurry()
     for session in tuple(services.open):
-        if session.judgement.treatment is not Treatment.PASS or not replaced:
+        if session.judgement.treatment is not Treatment.PASS:
             session.wire.stop()
     with trio.move_on_after(services.settings.drain):
-        await services.wait_empty()
-    for session in tuple(services.open):
-        session.wire.stop()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_tell_all, services, finish)
+            await services.wait_empty()
+            nursery.cancel_scope.cancel()
+    _stop_all(services)
     with trio.move_on_after(LAST_WORDS):
         await services.wait_empty()
     cut = len(services.open)
     processes.worker_stopped(services.log, worker=number, pid=os.getpid(), cut=cut)
     services.nursery.cancel_scope.cancel()
     return cut
+
+
+async def _tell_all(services: Services, when: trio.Event) -> None:
+    await when.wait()
+    _stop_all(services)
+
+
+def _stop_all(services: Services) -> None:
+    for session in tuple(services.open):
+        session.wire.stop()

@@ -34,7 +34,7 @@ async def working(
                 async with trio.open_nursery() as nursery:
                     await nursery.start(partial(worker.serve, settings, [sock], log, orders=orders))
                     yield sock.getsockname(), backend, capture
-                    orders.stop.set()
+                    orders.end()
 
 
 def deliver(address: tuple[str, int]) -> bytes:
@@ -84,7 +84,7 @@ async def test_stopping_tells_idle_peers() -> None:
     orders = worker.Orders()
     async with working(orders) as (address, _, capture), await trio.open_tcp_stream(*address) as idle:
         assert (await idle.receive_some()).startswith(b"220 ")
-        orders.stop.set()
+        orders.end()
         assert (await idle.receive_some()).startswith(b"421 4.3.2 ")
     (stopped,) = [entry for entry in capture.entries if entry["event"] == "worker.stopped"]
     assert stopped["cut"] == 0

@@ -116,7 +116,7 @@ async def act(settings: Settings, door: socket.socket, ledger: Ledger, seconds: 
             peers.start_soon(send_waves, CAST, partial(ledger.watch, door.getsockname()))
             await wait_interrupted(seconds)
             ledger.over = True
-            orders.stop.set()
+            orders.end()
         peers.cancel_scope.cancel()
 
 

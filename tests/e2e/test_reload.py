@@ -89,6 +89,19 @@ def test_who_stays_is_told(env_file: Path) -> None:
         wait_until(lambda: len(run.events("worker.stopped")) == 2, "the old ones end")
 
 
+@pytest.mark.parametrize("dies", [False, True], ids=["is told TERM", "dies"])
+def test_the_supervisor_ends_meanwhile(env_file: Path, *, dies: bool) -> None:
+    """Who may stay where a worker is replaced hears 421 when all of us stop."""
+    with started(env_file, DRAIN="10m") as run, Peer.connect(run.address, patience=20) as idle:
+        assert idle.hear().code == 220
+        env_file.write_text("TARPIT_MAX_SESSIONS_PEER=7\n")
+        reload(run)
+        assert idle.ask(b"NOOP").code == 250
+        run.process.send_signal(signal.SIGKILL if dies else signal.SIGTERM)
+        assert idle.hear().reply.startswith(b"421 4.3.2 ")
+        wait_until(lambda: len(run.events("worker.stopped")) == 4, "all end")
+
+
 def test_nothing_has_changed(env_file: Path) -> None:
     """Then the workers stay, and read their lists and certificates again."""
     with started(env_file) as run, Peer.connect(run.address) as peer:
