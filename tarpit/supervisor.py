@@ -27,6 +27,7 @@ from structlog.typing import FilteringBoundLogger as Log
 from tarpit.environment import PREFIX
 from tarpit.errors import Fault, SettingsError
 from tarpit.observe import events, processes
+from tarpit.observe.outlet import catch_up
 from tarpit.processes import lead
 from tarpit.processes.crew import Crew, Died
 from tarpit.processes.lead import Report, Word
@@ -151,7 +152,7 @@ class Supervisor:
             self._alive_due = now + self._notifier.alive_every
         due = inf if self._stopping else min(slot.due for slot in (*self._crew.slots, self._crew.office))
         timeout = min(due, self._until, self._alive_due, self._crew.until, self._crew.look_due) - now
-        signals = self._vigil.wait(timeout)
+        signals = self._vigil.wait(timeout if catch_up() else min(timeout, lead.BEAT))
         if time.monotonic() >= self._until:
             self._until = inf
             for child in self._crew.workers:

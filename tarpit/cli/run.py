@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from tarpit.cli.options import EnvFile
 from tarpit.observe import log, processes
-from tarpit.observe.outlet import Outlet
+from tarpit.observe.outlet import Outlet, finish
 from tarpit.settings import Settings, load
 
 STDOUT: Final = 1
@@ -17,8 +17,8 @@ STDOUT: Final = 1
 
 def command(env_file: EnvFile = None) -> None:
     """Run the proxy until it is told to stop (TERM or Ctrl-C)."""
+    _take_stdout()
     outlet = Outlet(STDOUT)
-    os.register_at_fork(after_in_child=outlet.forget)
 
     def read() -> tuple[Settings, FilteringBoundLogger]:
         settings = load(os.environ, env_file)
@@ -29,7 +29,19 @@ def command(env_file: EnvFile = None) -> None:
     settings, logger = read()
     from tarpit import supervisor  # noqa: PLC0415 - wrong settings are told before half the program is imported
 
-    raise typer.Exit(supervisor.run(settings, logger, reread=read))
+    try:
+        code = supervisor.run(settings, logger, reread=read)
+    finally:
+        finish()
+    raise typer.Exit(code)
+
+
+def _take_stdout() -> None:
+    """Where it is closed, have it be nowhere: the next socket would be that descriptor, and hear our log."""
+    try:
+        os.fstat(STDOUT)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
 
 
 def _tell_loss(logger: FilteringBoundLogger, lines: int) -> None:

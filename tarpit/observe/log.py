@@ -74,7 +74,9 @@ class Lines:
     def msg(self, message: bytes | str) -> None:
         """Write a line."""
         with contextlib.suppress(OSError):
-            self._write((message if isinstance(message, str) else message.decode("ascii")) + "\n")
+            self._write(
+                (message if isinstance(message, str) else message.decode("ascii", "backslashreplace")) + "\n"
+            )
             self._flush()
 
     debug = info = warning = error = critical = msg

@@ -121,8 +121,10 @@ def control_lost(
 def log_lost(
     log: Log,
     *,
-    lines: Annotated[int, "events that were not written, between the last one above and this one"],
+    lines: Annotated[
+        int, "events of this process that were not written, between its last one above and this one"
+    ],
     pid: Pid,
-) -> Warn:
+) -> Error:
     """Nobody read our log, or its disk was full, for so long that more than 1 MiB of it was behind."""
-    log.warning("log.lost", lines=lines, pid=pid)
+    log.error("log.lost", lines=lines, pid=pid)

@@ -28,6 +28,7 @@ import orjson
 import trio
 
 from tarpit.errors import Fault
+from tarpit.observe.outlet import catch_up
 from tarpit.processes.sheet import Sheet
 
 LONGEST: Final = 1 << 17  # bytes of a message
@@ -96,9 +97,10 @@ async def read(lead: trio.socket.SocketType) -> bytes:
 
 
 async def beat(sheet: Sheet) -> None:
-    """Show the supervisor that we do not stand still, until cancelled."""
+    """Show the supervisor that we do not stand still, and write lines that are behind; until cancelled."""
     while True:
         sheet.beat()
+        catch_up()
         await trio.sleep(BEAT)
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
+from tarpit.observe.outlet import finish
 from tarpit.processes.sheet import Sheet
 
 QUICK: Final = 3.0  # seconds; what died sooner would do so again
@@ -148,6 +149,7 @@ def _be_child(work: Callable[[], int], let_go: Callable[[], None], mask: set[int
             with contextlib.suppress(OSError):
                 traceback.print_exc()
         _flush()
+        finish()
         os._exit(code)
 
 
@@ -155,4 +157,5 @@ def _flush() -> None:
     """Write what waits to be written, where that is still possible."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
-            stream.flush()
+            if stream is not None:  # as where it was closed when we began
+                stream.flush()

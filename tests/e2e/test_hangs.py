@@ -1,6 +1,7 @@
 """Processes of ours that stand still: they are noticed, killed and replaced."""
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from tests.support.crowd import OPEN_ENDED, deliver, running
 from tests.support.proxy import QUICK, ROOT, RUN, Run
-from tests.support.servers import free_port, wait_until
+from tests.support.servers import answers, free_port, wait_until
 from tests.support.sink import sink
 
 HASTY: Final = (
@@ -90,11 +91,32 @@ def test_nobody_reads_the_log(*, dead: bool) -> None:
         wait_until(lambda: bool(set(children_of(process.pid)) - before), "there is another one")
         for network in range(4):
             deliver(("127.0.0.1", port), f"127.0.{network}.9")
-        process.terminate()
-        process.wait(15)
-        if not dead:
+        if dead:
+            process.terminate()
+            process.wait(15)
+        else:  # it wakes
+            process.terminate()
+            events = [json.loads(line)["event"] for line in process.stdout]
             process.stdout.close()
+            assert process.wait(15) == 0
+            assert events.count("session.closed") >= 4  # who was killed had some that it could not write
+            assert events[-1] == "server.stopped"
         assert len(behind.stored["a@p.example"]) == 8
+
+
+def test_no_standard_output() -> None:
+    """Where it is closed, no connection gets its number, and with it the log; mail goes on."""
+    port = free_port()
+    with sink() as behind, TemporaryDirectory() as directory:
+        ours = OPEN_ENDED | QUICK | {"BACKENDS": "{}:{}".format(*behind.address), "STATE_DIR": directory}
+        environment = os.environ | {f"TARPIT_{name}": text for name, text in ours.items()}
+        environment |= {"TARPIT_LISTEN": f"127.0.0.1:{port}"}
+        process = subprocess.Popen(["sh", "-c", 'exec "$@" >&-', "sh", *RUN], cwd=ROOT, env=environment)
+        wait_until(lambda: answers(("127.0.0.1", port)), "the proxy accepts")
+        deliver(("127.0.0.1", port), "127.0.0.9")
+        process.terminate()
+        assert process.wait(15) == 0
+        assert len(behind.stored["a@p.example"]) == 1
 
 
 def order(run: Run, *words: str) -> None:
