@@ -88,7 +88,7 @@ async def serve(
                 watches.start_soon(watch_lists, services, orders.reload)
                 watches.start_soon(watch_zones, services)
                 if attending is not None:
-                    watches.start_soon(services.alone, partial(attending, services))
+                    engine.start_soon(services.alone, partial(attending, services))  # while we drain, too
                 for sock in listeners:
                     watches.start_soon(Listener(sock, services).run)
                     host, port = sock.getsockname()[:2]

@@ -25,7 +25,8 @@ def as_text(answer: Row) -> Iterator[str]:
     workers = rows(answer, "workers") if "workers" in answer else []
     for one in workers if len(workers) > 1 else []:
         sessions = f"{one['sessions']} sessions (load {one['load']:.0%})"
-        yield f"worker {one['worker']}, process {one['pid']}: {sessions}"
+        leaves = " and leaves" if one.get("leaves") else ""
+        yield f"worker {one['worker']}, process {one['pid']}: {sessions}{leaves}"
     for zone in rows(answer, "zones_set_aside"):
         yield f"zone {zone['zone']} is set aside for {zone['form']}: {zone['reason']}"
     yield backends_as_text(rows(answer, "backends"))

@@ -2,7 +2,8 @@
 
 A worker knows only its own sessions, so each is asked, and the answers are made one. What has been ordered
 since the start (the mode, rulings, backends that are drained) a worker is told as well that comes later, in
-the place of another.
+the place of another. That other one is asked and told until it ends: to a drained backend its connections are
+as good as anybody's.
 
 It is a process beside the supervisor, so that nothing anybody asks can hold up or end that one. If it dies,
 mail goes on, and there is another one soon. That one learns from the workers what they were told before.
@@ -13,6 +14,7 @@ What may be asked is `errands`; how a request comes in, `control`; how the answe
 import itertools
 import os
 import secrets
+import select
 import signal
 import socket
 from collections.abc import Mapping, Sequence
@@ -25,7 +27,7 @@ import trio
 from structlog.typing import FilteringBoundLogger as Log
 
 from tarpit.control import server as control
-from tarpit.control.merging import merged
+from tarpit.control.merging import Answers, merged
 from tarpit.control.server import Answer, Refused
 from tarpit.processes.lead import LONGEST, beat
 from tarpit.processes.sheet import Sheet
@@ -66,7 +68,10 @@ class Office:
     """All lines, and what has been ordered over them."""
 
     def __init__(self) -> None:
-        self._lines: dict[int, trio.socket.SocketType] = {}
+        self._lines: dict[int, trio.socket.SocketType] = {}  # to those that serve, by slot
+        self._leaving: list[
+            tuple[int, trio.socket.SocketType]
+        ] = []  # to those that served before, and finish
         self._said: Sequence[Order] = ()  # what was ordered, and held when
         self._since = 0.0
         # Not from 0: over the same lines there may still be answers that an office before us has asked for.
@@ -94,7 +99,8 @@ class Office:
         line = trio.socket.from_stdlib_socket(sock)
         async with self._in_turn:
             if (old := self._lines.pop(slot, None)) is not None:
-                old.close()
+                self._leaving.append((slot, old))
+            self._forget_dead()
             self._lines[slot] = line
             with trio.move_on_after(PATIENCE):
                 held = await self._held_by(line)
@@ -102,8 +108,17 @@ class Office:
                 news = [one for one in held if all(of(one) != of(other) for other in self._said)]
                 if news:
                     self._take([*self._left(), *news])
-                for one in list(self._lines.values()) if news else [line]:
+                for one in self._all_lines() if news else [line]:
                     await self._make_like_the_others(one)
+
+    def _all_lines(self) -> Sequence[trio.socket.SocketType]:
+        return [*self._lines.values(), *(line for _, line in self._leaving)]
+
+    def _forget_dead(self) -> None:
+        dead = [(slot, line) for slot, line in self._leaving if _is_dead(line)]
+        for one in dead:
+            self._leaving.remove(one)
+            one[1].close()
 
     async def _held_by(self, line: trio.socket.SocketType) -> Sequence[Order]:
         return orders_in(await self._exchange(line, {"do": "orders"}, os.geteuid()) or {})
@@ -116,34 +131,36 @@ class Office:
 
     def close(self) -> None:
         """Speak with nobody any more."""
-        for line in self._lines.values():
+        for line in self._all_lines():
             line.close()
 
     async def obey(self, request: Mapping[str, object], uid: int) -> Answer:
         """Have all workers carry out *request*. Raises `Refused` where none of them does."""
         async with self._in_turn:
-            answers = await self._ask_all(request, uid)
-            if not answers:
+            serving, leaving = await self._ask_all(request, uid)
+            if not serving and not leaving:
                 raise Refused("no worker answers")
-            answer = merged(answers)
+            answer = merged(serving, leaving)
             if "error" in answer:
                 raise Refused(str(answer["error"]))
             await self._remember(request)
             # who is signalled is the supervisor, not the worker that happens to speak first
             return {**answer, "pid": os.getppid()} if "pid" in answer else answer
 
-    async def _ask_all(self, request: Mapping[str, object], uid: int) -> dict[int, Answer]:
-        answers: dict[int, Answer] = {}
+    async def _ask_all(self, request: Mapping[str, object], uid: int) -> tuple[dict[int, Answer], Answers]:
+        """Return the answers of those that serve, by slot, and of those that leave."""
+        answers: dict[trio.socket.SocketType, Answer] = {}
 
-        async def ask(slot: int, line: trio.socket.SocketType) -> None:
+        async def ask(line: trio.socket.SocketType) -> None:
             if (answer := await self._exchange(line, request, uid)) is not None:
-                answers[slot] = answer
+                answers[line] = answer
 
         with trio.move_on_after(PATIENCE):
             async with trio.open_nursery() as nursery:
-                for slot, line in self._lines.items():
-                    nursery.start_soon(ask, slot, line)
-        return dict(sorted(answers.items()))
+                for line in self._all_lines():
+                    nursery.start_soon(ask, line)
+        serving = {slot: answers[line] for slot, line in sorted(self._lines.items()) if line in answers}
+        return serving, [(slot, answers[line]) for slot, line in self._leaving if line in answers]
 
     async def _exchange(
         self, line: trio.socket.SocketType, request: Mapping[str, object], uid: int
@@ -164,8 +181,8 @@ class Office:
     async def _remember(self, request: Mapping[str, object]) -> None:
         """Keep what holds after an order, for those who come later."""
         if request.get("do") in LASTING and request.keys() != {"do"}:
-            answers = await self._ask_all({"do": "orders"}, os.geteuid())
-            if (first := next(iter(answers.values()), None)) is not None:
+            serving, _ = await self._ask_all({"do": "orders"}, os.geteuid())
+            if (first := next(iter(serving.values()), None)) is not None:
                 self._take(orders_in(first))
 
     def _take(self, orders: Sequence[Order]) -> None:
@@ -175,6 +192,13 @@ class Office:
         """Return what of all that holds still."""
         passed = trio.current_time() - self._since
         return [left for one in self._said if (left := _later(one, passed)) is not None]
+
+
+def _is_dead(line: trio.socket.SocketType) -> bool:
+    """Whether nobody is at the other end, even where there is something to read still."""
+    ends = select.poll()
+    ends.register(line.fileno(), 0)
+    return bool(ends.poll(0))
 
 
 def orders_in(answer: Answer) -> Sequence[Order]:

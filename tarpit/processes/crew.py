@@ -83,7 +83,8 @@ class Crew:
         self.office.serving = Child(-1, self._fork(work, ours), ours, sheet=sheet, ready=True)
         self._made(self.office, ours, theirs)
         for slot in self.slots:
-            self._introduce(slot.serving)
+            for child in (*slot.leaving, slot.serving):  # in the order in which they came
+                self._introduce(child)
 
     def promote(self, slot: Slot, *, within: float = inf) -> None:
         """Have the worker that is tried serve, and the one before it leave, *within* so many seconds."""

@@ -45,10 +45,14 @@ def test_status(tmp_path: Path) -> None:
 
 def test_several_workers(tmp_path: Path) -> None:
     """Where there are several, each has a line of its own; a single one is not worth it."""
-    workers = [{"worker": number, "pid": 4711 + number, "sessions": 7, "load": 0.5} for number in range(2)]
+    workers: list[dict[str, object]] = [
+        {"worker": number, "pid": 4711 + number, "sessions": 7, "load": 0.5, "leaves": number == 1}
+        for number in range(2)
+    ]
     printed = []
     for some in (workers, workers[:1]):
         with answering(tmp_path, STATUS | {"workers": some}):
             result = CliRunner().invoke(app, ["status"], env={"TARPIT_STATE_DIR": str(tmp_path)})
         printed.append([line for line in result.stdout.splitlines() if line.startswith("worker")])
-    assert printed == [[f"worker {n}, process {4711 + n}: 7 sessions (load 50%)" for n in range(2)], []]
+    lines = [f"worker {n}, process {4711 + n}: 7 sessions (load 50%)" for n in range(2)]
+    assert printed == [[lines[0], lines[1] + " and leaves"], []]

@@ -28,10 +28,22 @@ def test_status() -> None:
         "backends": [backend(taken=4, cap=10)],
         "zones_set_aside": [zone],
         "workers": [
-            {"worker": 0, "pid": 71, "sessions": 3, "load": 0.3},
-            {"worker": 1, "pid": 72, "sessions": 6, "load": 0.3},
+            {"worker": 0, "leaves": False, "pid": 71, "sessions": 3, "load": 0.3},
+            {"worker": 1, "leaves": False, "pid": 72, "sessions": 6, "load": 0.3},
         ],
     }
+
+
+def test_who_leaves() -> None:
+    """Its sessions and connections are there; what may be, and what is up, it does not know any more."""
+    gone = status(61, sessions=4, backends=[backend(up=False, taken=1), backend(name="b:25", cap=3)])
+    one = merged({0: status(71)}, [(0, gone)])
+    assert [one[name] for name in ("pid", "sessions", "max_sessions", "load")] == [71, 7, 10, 0.3]
+    assert one["backends"] == [backend(taken=3), backend(name="b:25", cap=3)]
+    assert one["workers"] == [
+        {"worker": 0, "leaves": False, "pid": 71, "sessions": 3, "load": 0.3},
+        {"worker": 0, "leaves": True, "pid": 61, "sessions": 4, "load": 0.3},
+    ]
 
 
 def test_a_backend_is_up_where_any_finds_it_so() -> None:
@@ -54,3 +66,5 @@ def test_what_some_refuse() -> None:
     refused: Answer = {"error": "no such backend"}
     assert merged({0: refused, 1: refused}) == refused
     assert merged({0: refused, 1: {"mode": "off"}}) == {"mode": "off"}
+    assert merged({0: refused}, [(0, {"mode": "off"})]) == {"mode": "off"}
+    assert merged({}, [(0, refused)]) == refused

@@ -1,5 +1,6 @@
 """The process that operators speak to, without the process: its workers say what they are told to."""
 
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -118,6 +119,25 @@ async def test_a_worker_that_is_dead() -> None:
         await one.connect(1, alive.far)
         assert await one.obey({"do": "mode"}, 0) == {"mode": "off"}
         one.close()
+
+
+async def test_a_worker_that_leaves() -> None:
+    """It is asked and told, and what holds for it, until it is dead; the one in its place speaks first."""
+    old, new = Worker({"mode": "observe"}), Worker()
+    async with attended(old) as (one, nursery):
+        nursery.start_soon(new.run)
+        await one.connect(0, new.far)
+        assert await one.obey(DENIED, 0) == {"mode": "off"}
+        assert old.asked == new.asked == [DENIED]
+        old.near.send(b"unread")
+        old.near.shutdown(socket.SHUT_RD)  # which ends it
+        await trio.testing.wait_all_tasks_blocked()
+        third = Worker()
+        nursery.start_soon(third.run)
+        await one.connect(0, third.far)
+        assert (old.far.fileno(), new.far.fileno() >= 0) == (-1, True)
+        await one.obey(OFF, 0)
+        assert new.asked == [DENIED, OFF]
 
 
 async def test_a_worker_that_hangs(autojump_clock: trio.testing.MockClock) -> None:

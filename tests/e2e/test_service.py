@@ -14,11 +14,12 @@ from typing import Final
 
 import pytest
 
-from tests.support.crowd import deliver, running, served_by
+from tests.support.crowd import CONTENT, begin, deliver, running, served_by
 from tests.support.peer import Peer
 from tests.support.proxy import ROOT, Run
 from tests.support.servers import LOOPBACK, Address, directory_for, wait_until
 
+QUICKLY: Final = {"PACE_BYTE": "1ms", "PACE_DELAY": "1ms", "PACE_HOLD": "0"}
 AS_SYSTEMD: Final = (
     "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_PID=str(os.getpid()), "
     "LISTEN_FDS='1'); os.execv(sys.executable, [sys.executable, '-m', 'tarpit', 'run'])"
@@ -128,6 +129,51 @@ def test_orders_reach_all_workers() -> None:
             1,
             "127.0.1.0/24",
         ]
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["the same office", "another office"])
+def test_orders_reach_who_leaves(tmp_path: Path, *, fresh: bool) -> None:
+    """A worker that was replaced is asked and told as the others are, until it ends."""
+    file = tmp_path / "env"
+    file.write_text("")
+    program = (sys.executable, "-m", "tarpit", "run", "--env-file", str(file))
+    with (
+        running(QUICKLY | {"WORKERS": "1", "DRAIN": "60s"}, command=program) as run,
+        Peer.connect(run.address) as peer,
+    ):
+        assert peer.hear().code == 220
+        wait_until(lambda: bool(run.events("control.opened")), "orders are taken")
+        file.write_text("TARPIT_BACKEND_MAX=7\n")
+        os.kill(run.process.pid, signal.SIGHUP)
+        wait_until(lambda: bool(run.events("settings.reloaded")), "it is replaced")
+        if fresh:
+            os.kill((set(children(run.process.pid)) - set(run.workers)).pop(), signal.SIGKILL)
+            wait_until(lambda: len(run.events("control.opened")) == 2, "orders are taken again")
+        wait_until(lambda: len(rows(ask(run, "status", "--json"), "workers")) == 2, "both are known")
+        status = ask(run, "status", "--json")
+        (backend,) = rows(status, "backends")
+        assert (status["sessions"], backend["taken"], backend["cap"]) == (1, 1, 7)
+        known = [(row["pid"], row["sessions"], row["leaves"]) for row in rows(status, "workers")]
+        assert known == [(run.workers[1], 0, False), (run.workers[0], 1, True)]
+        command(run, "deny", "127.0.0.1")
+        for line, code in ((b"EHLO p.example", 250), (b"MAIL FROM:<>", 250), (b"RCPT TO:<b@b.example>", 450)):
+            assert peer.ask(line).code == code
+        peer.ask(b"QUIT")
+        wait_until(lambda: len(run.events("worker.stopped")) == 1, "the old one has ended")
+        assert len(rows(ask(run, "status", "--json"), "workers")) == 1
+
+
+def test_orders_while_all_stop() -> None:
+    """As long as a transfer is waited for, how things stand is told."""
+    with running({"WORKERS": "1", "DRAIN": "60s"}) as run, Peer.connect(run.address) as peer:
+        wait_until(lambda: bool(run.events("control.opened")), "orders are taken")
+        begin(peer)
+        run.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: bool(run.events("server.stopping")), "it stops")
+        assert ask(run, "status", "--json")["sessions"] == 1
+        peer.say(CONTENT)
+        assert peer.hear().code == 250
+        assert run.process.wait(15) == 0
 
 
 def test_the_office_is_killed() -> None:
