@@ -21,13 +21,14 @@ What is read or written, and what a hang-up means, is in `wire`.
 
 import contextlib
 import select
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 import trio
 
 SWEEP_EVERY: Final = 1.0  # seconds between two looks at the deadlines
 SLICE: Final = 1000  # connections that are looked at before others get their turn
+AT_ONCE: Final = 1024  # of those that have stirred, how many are told in one turn
 HUNG_UP: Final = select.EPOLLHUP | select.EPOLLRDHUP | select.EPOLLERR
 _WATCHED: Final = select.EPOLLIN | select.EPOLLPRI | select.EPOLLRDHUP | select.EPOLLET
 
@@ -58,7 +59,7 @@ class _Herald(trio.abc.Instrument):
         if self._sleeper.custom_sleep_data is not None:
             return
         try:
-            for descriptor, events in self._epoll.poll(0, 1024):
+            for descriptor, events in self._epoll.poll(0, AT_ONCE):
                 # one woken earlier in this round may have closed it: tasks run only after the round
                 self._watched[descriptor].stirred(events)
         except BaseException as bug:  # trio writes a line of log, and goes on without us
@@ -118,13 +119,34 @@ class Poller:
             self._epoll.close()
 
     async def _sweep(self) -> None:
+        everybody, deadlines = list[Watched](), list[float]()
         while True:
             await trio.sleep(SWEEP_EVERY)
-            everybody = list(self._watched.values())
+            last = everybody, deadlines
+            everybody, deadlines = list(self._watched.values()), []
             for start in range(0, len(everybody) or 1, SLICE):
+                if trio.current_time() - self.now > SWEEP_EVERY:
+                    await self._catch_up(*last)
                 now = trio.current_time()
                 self.now = now + SWEEP_EVERY  # again in each slice: a sweep may take its time
                 for watched in everybody[start : start + SLICE]:
                     if watched.deadline <= now:
                         watched.overdue()
+                    deadlines.append(watched.deadline)
                 await trio.lowlevel.checkpoint()
+
+    async def _catch_up(self, everybody: Iterable[Watched], deadlines: Iterable[float]) -> None:
+        """Be fair after the process stood still, perhaps for longer than a time-out: the sweep is that late.
+
+        Who has begun to wait since the last sweep, which found *everybody* with these *deadlines*, may have
+        reckoned from a time long past: it gets what it was given. Who waited before had the stall to speak
+        in, and is ended; but not before all that was said meanwhile has been seen.
+        """
+        now = trio.current_time()
+        lost, self.now = now + SWEEP_EVERY - self.now, now + SWEEP_EVERY
+        before = dict(zip(everybody, deadlines, strict=True))
+        for watched in self._watched.values():
+            if watched.deadline <= now and watched.deadline != before.get(watched):
+                watched.deadline += lost
+        for _ in range(0, len(self._watched) or 1, AT_ONCE):
+            await trio.lowlevel.checkpoint()

@@ -15,6 +15,7 @@ from tarpit.poller import HUNG_UP, SWEEP_EVERY, Poller
 
 Pair = tuple[socket.socket, socket.socket]
 A_WHILE: Final = 0.1
+STALL: Final = 3600.0  # for which the process stands still
 
 
 class Seen:
@@ -38,6 +39,24 @@ class Sleeper(Parked):
 
     def stirred(self, _: int) -> None:
         self.wake()
+
+
+class Waiting(Sleeper):
+    """Waits as a session does, by the poller's time, and again whenever it is woken."""
+
+    def __init__(self, poller: Poller, patience: float) -> None:
+        super().__init__()
+        self.poller = poller
+        self.patience = patience
+        self.ended = FOREVER  # when
+
+    async def run(self) -> None:
+        while self.ended == FOREVER:
+            await self.stir(self.poller.now + self.patience)
+
+    def overdue(self) -> bool:
+        self.ended = trio.current_time()
+        return super().overdue()
 
 
 class Turns(trio.abc.Instrument):
@@ -190,6 +209,76 @@ async def test_a_sweep_lets_others_by(
         await trio.sleep(2 * SWEEP_EVERY)
     assert len(set(between)) > 3
     assert all(len(seen.times_overdue) >= 1 for seen in dozen)
+
+
+async def test_begins_to_wait_after_a_stall(
+    pair: Pair, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Who begins to wait before the first sweep after it has all its time, and no more."""
+    poller = Poller()
+    waiting = Waiting(poller, 10.0)
+    poller.add(pair[0].fileno(), waiting)
+    nursery.start_soon(poller.run)
+    await trio.sleep(2.5)
+
+    async def go_on() -> None:
+        autojump_clock.jump(STALL)
+        await waiting.run()  # in the same turn: the sweep is due, and comes in the next one
+
+    nursery.start_soon(go_on)
+    await trio.sleep(STALL + 9.5)
+    assert waiting.ended == FOREVER
+    await trio.sleep(2 * SWEEP_EVERY)
+    assert STALL + 12.5 <= waiting.ended <= STALL + 12.5 + 2 * SWEEP_EVERY
+
+
+async def test_silent_through_a_stall(pair: Pair, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """Who waited before, and whose time is over, is ended by the first sweep; nobody else is."""
+    poller, silent, patient = Poller(), Seen(deadline=10.0), Seen(deadline=STALL + 60)
+    poller.add(pair[0].fileno(), silent)
+    poller.add(pair[1].fileno(), patient)
+    nursery.start_soon(poller.run)
+    await trio.sleep(2.5)
+    autojump_clock.jump(STALL)
+    await trio.sleep(SWEEP_EVERY)
+    assert silent.times_overdue[:1] == [STALL + 2.5]
+    assert patient.times_overdue == []
+
+
+async def test_what_came_in_a_stall_is_heard(
+    nursery: trio.Nursery, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is ended who has spoken, though more have than are told in one turn."""
+    monkeypatch.setattr("tarpit.poller.AT_ONCE", 2)
+    poller = Poller()
+    crowd = [Waiting(poller, 10.0) for _ in range(12)]
+    with contextlib.ExitStack() as stack:
+        ends = [tuple(map(stack.enter_context, socket.socketpair())) for _ in crowd]
+        for (near, _), waiting in zip(ends, crowd, strict=True):
+            poller.add(near.fileno(), waiting)
+            nursery.start_soon(waiting.run)
+        nursery.start_soon(poller.run)
+        await trio.sleep(2.5)
+        for _, far in ends:
+            far.send(b"x")
+        autojump_clock.jump(STALL)
+        await trio.sleep(9.5)
+        assert [waiting.ended for waiting in crowd] == [FOREVER] * 12
+        await trio.sleep(2 * SWEEP_EVERY)
+        assert FOREVER not in [waiting.ended for waiting in crowd]
+
+
+async def test_always_late(pair: Pair, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """A worker that is behind at each sweep ends who is silent all the same."""
+    poller = Poller()
+    waiting = Waiting(poller, 10.0)
+    poller.add(pair[0].fileno(), waiting)
+    nursery.start_soon(poller.run)
+    nursery.start_soon(waiting.run)
+    for _ in range(5):
+        autojump_clock.jump(3.0)
+        await trio.sleep(A_WHILE)
+    assert 10.0 <= waiting.ended <= 10.0 + 2 * 3.0
 
 
 async def test_cancelled_closes_the_epoll(autojump_clock: MockClock) -> None:
