@@ -97,13 +97,18 @@ class ReplyFault:
 
 
 class ReplyReader:
-    """Cuts replies out of a backend's bytes, in any pieces. After the first fault there is only the fault."""
+    """Cuts replies out of a backend's bytes, in any pieces. After the first fault there is only the fault.
 
-    __slots__ = ("_code", "_fault", "_lines", "_start", "held")
+    No byte is looked for a line end twice, so what a reply costs grows with its size, however it is cut.
+    """
+
+    __slots__ = ("_code", "_fault", "_lines", "_searched", "_start", "held")
 
     def __init__(self) -> None:
-        self.held = b""  # not yet given out; starts where the reply in hand starts
+        # not yet given out; starts where the reply in hand starts; bytes as long as nobody has looked at it
+        self.held: bytes | bytearray = b""
         self._start = 0  # where the next line starts
+        self._searched = 0  # no LF from there to this index
         self._lines: list[bytes] = []
         self._code: int | None = None
         self._fault: ReplyFault | None = None
@@ -129,20 +134,25 @@ class ReplyReader:
         """Return the next whole reply, the fault, or None when more bytes are needed. Never raises."""
         if not self.held:
             return self._fault
-        if not self._start and len(self.held) <= LINE_LIMIT and (whole := _whole(self.held)):
-            self.held = b""
-            return whole
-        while self._fault is None:
-            end = self.held.find(b"\n", self._start) + 1
-            size = (end or len(self.held) + 1) - self._start  # a line without its end needs one more byte
+        if isinstance(self.held, bytes):
+            if len(self.held) <= LINE_LIMIT and (whole := _whole(self.held)):
+                self.held = b""
+                return whole
+            self.held = bytearray(self.held)  # which grows without a copy for each piece
+        return self._next_line_by_line(self.held)
+
+    def _next_line_by_line(self, held: bytearray) -> ReceivedReply | ReplyFault | None:
+        while True:
+            end = held.find(b"\n", self._searched) + 1
+            size = (end or len(held) + 1) - self._start  # a line without its end needs one more byte
             if size > LINE_LIMIT or self._start + size > REPLY_LIMIT:
                 return self._fail("reply too long")
+            self._searched = end or len(held)
             if not end:
                 return None
-            reply = self._take_line(self.held[self._start : end])
+            reply = self._take_line(bytes(held[self._start : end]))
             if reply is not None:
                 return reply
-        return self._fault
 
     def _take_line(self, line: bytes) -> ReceivedReply | ReplyFault | None:
         """Add one line to the reply in hand; return the reply when this was its last line."""
@@ -158,9 +168,9 @@ class ReplyReader:
         return None if match[2] == b"-" else self._finish(code)
 
     def _finish(self, code: int) -> ReceivedReply:
-        reply = ReceivedReply(code, tuple(self._lines), self.held[: self._start])
-        self.held = self.held[self._start :]
-        self._start, self._lines, self._code = 0, [], None
+        reply = ReceivedReply(code, tuple(self._lines), bytes(self.held[: self._start]))
+        self.held = self.held[self._start :] or b""
+        self._start, self._searched, self._lines, self._code = 0, 0, [], None
         return reply
 
     def _fail(self, why: str) -> ReplyFault:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from tarpit.smtp.lines import FLOOD, LIMIT, LineFault, Lines
+from tests.support.counted import Counted
 
 F = LineFault
 
@@ -92,6 +93,18 @@ def test_flood_keeps_no_bytes() -> None:
         lines.receive(LONG)
         assert lines.next_line() is None
         assert len(lines) == 1
+
+
+@pytest.mark.parametrize("size", [LIMIT - 2, FLOOD])
+def test_byte_by_byte_is_no_more_work(size: int) -> None:
+    """A byte that was searched is not searched again; one that is skipped is looked at once more, as a CR."""
+    lines = Lines()
+    lines.held = held = Counted(b"a")
+    line = b"a" * size + b"\r\n"
+    for piece in singly(line[1:]):
+        lines.next_of(piece)
+    assert not lines.held
+    assert held.searched <= 2 * len(line)
 
 
 def test_take_rest() -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tarpit.smtp.replies import ReceivedReply, Reply, ReplyFault, ReplyReader
+from tarpit.smtp.replies import KNOWN, ReceivedReply, Reply, ReplyFault, ReplyReader
+from tests.support.counted import Counted
 
 
 def read(pieces: Iterable[bytes]) -> list[ReceivedReply | ReplyFault]:
@@ -187,6 +188,28 @@ def test_reply_of_64_kib() -> None:
     assert read([whole]) == [ReceivedReply(250, (b"x" * 1018,) * 64, whole)]
     assert len(whole) == 65536
     assert read([start + b"250 " + b"x" * 1019 + b"\r\n"]) == [ReplyFault(LONG)]
+
+
+def test_no_byte_is_searched_twice() -> None:
+    """A reply of 64 KiB that comes byte by byte is as much work as one that comes at once."""
+    whole = (b"250-" + b"x" * 1018 + b"\r\n") * 63 + b"250 " + b"x" * 1018 + b"\r\n"
+    reader = ReplyReader()
+    assert reader.next_of(whole[:1024]) is None
+    reader.held = held = Counted(reader.held)
+    found = [reader.next_of(piece) for piece in singly(whole[1024:])]
+    assert found[:-1] == [None] * (len(found) - 1)
+    assert found[-1] == ReceivedReply(250, (b"x" * 1018,) * 64, whole)
+    assert bytes(held) == whole  # it has grown where it was
+    assert held.searched <= len(whole)
+
+
+def test_pieces_are_not_read_as_replies() -> None:
+    """Of one that comes byte by byte only the first piece is: all would push out those that are known."""
+    reader = ReplyReader()
+    known = reader.next_of(b"250 2.1.0 Known\r\n")
+    whole = b"250 " + b"x" * KNOWN + b"\r\n"
+    assert read(singly(whole)) == [ReceivedReply(250, (b"x" * KNOWN,), whole)]
+    assert reader.next_of(b"250 2.1.0 Known\r\n") is known
 
 
 def test_fault_stays() -> None:
