@@ -36,6 +36,7 @@ NAMES: Final = {
     "haraka": "Haraka, smtp_proxy",
     "aiosmtpd": "aiosmtpd relay",
     "relay": "C relay, parsing lines",
+    "bare": "our poller alone, parsing nothing",
     DIRECT: "nothing between",
 }
 

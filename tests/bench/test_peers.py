@@ -188,11 +188,12 @@ def test_who_does_not_start_says_why(tmp_path: Path) -> None:
     "load",
     [Load(60, 20, 1024), Load(60, 20, 1024, rate=500), Load(3, 2, 2**20), Load(3, 2, 2**20, blind=True)],
 )
-def test_the_c_programs(tmp_path: Path, load: Load) -> None:
-    """Through the relay every message arrives whole, after STARTTLS too."""
+@pytest.mark.parametrize("floor", ["relay", "bare"])
+def test_the_floors(tmp_path: Path, load: Load, floor: str) -> None:
+    """Through either relay every message arrives whole, after STARTTLS too."""
     for name in ("generator", "sink", "relay"):
         build(name, tmp_path)
-    with sink(tmp_path) as backend, running("relay", Surroundings(tmp_path, backend.port, 0)) as relay:
+    with sink(tmp_path) as backend, running(floor, Surroundings(tmp_path, backend.port, 0)) as relay:
         ran = generate(tmp_path, relay.port, load)
         assert (ran.sessions, ran.failed, ran.complaint) == (load.sessions, 0, "")
         assert backend.taken().messages == load.sessions
