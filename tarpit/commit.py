@@ -111,9 +111,9 @@ class _Full:
 def plan(parts: Sequence[Part], taking: Callable[[Group | None], frozenset[int]]) -> Sequence[Part]:
     """Return what goes to which backends, in the order in which connections are had.
 
-    *taking* returns the places of a group's backends that take mail now. No two parts have one in common
-    afterwards, and the last one of each part comes before that of the next: whatever is held for some parts,
-    there is a later backend for the next, to be waited for.
+    *taking* returns the places of a group's backends that take mail now. No two parts have one of these in
+    common afterwards, and the last one of each part comes before that of the next: whatever is held for some
+    parts, there is a later backend for the next, to be waited for.
     """
     if len(parts) == 1:
         return parts

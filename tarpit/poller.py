@@ -146,7 +146,7 @@ class Poller:
         lost, self.now = now + SWEEP_EVERY - self.now, now + SWEEP_EVERY
         before = dict(zip(everybody, deadlines, strict=True))
         for watched in self._watched.values():
-            if watched.deadline <= now and watched.deadline != before.get(watched):
+            if watched.deadline != before.get(watched):
                 watched.deadline += lost
         for _ in range(0, len(self._watched) or 1, AT_ONCE):
             await trio.lowlevel.checkpoint()

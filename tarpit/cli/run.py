@@ -17,7 +17,7 @@ STDOUT: Final = 1
 
 def command(env_file: EnvFile = None) -> None:
     """Run the proxy until it is told to stop (TERM or Ctrl-C)."""
-    _take_stdout()
+    _take_standard()
     outlet = Outlet(STDOUT)
 
     def read() -> tuple[Settings, FilteringBoundLogger]:
@@ -36,12 +36,13 @@ def command(env_file: EnvFile = None) -> None:
     raise typer.Exit(code)
 
 
-def _take_stdout() -> None:
-    """Where it is closed, have it be nowhere: the next socket would be that descriptor, and hear our log."""
-    try:
-        os.fstat(STDOUT)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+def _take_standard() -> None:
+    """Have a standard stream that is closed be nowhere: else a socket takes its number, and hears us."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
 
 
 def _tell_loss(logger: FilteringBoundLogger, lines: int) -> None:

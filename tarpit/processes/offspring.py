@@ -148,9 +148,11 @@ def _be_child(work: Callable[[], int], let_go: Callable[[], None], mask: set[int
         if sys.exc_info()[0] is not None:
             with contextlib.suppress(OSError):
                 traceback.print_exc()
-        _flush()
-        finish()
-        os._exit(code)
+        try:
+            _flush()
+            finish()
+        finally:
+            os._exit(code)
 
 
 def _flush() -> None:

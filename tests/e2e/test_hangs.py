@@ -104,16 +104,21 @@ def test_nobody_reads_the_log(*, dead: bool) -> None:
         assert len(behind.stored["a@p.example"]) == 8
 
 
-def test_no_standard_output() -> None:
-    """Where it is closed, no connection gets its number, and with it the log; mail goes on."""
+def test_no_standard_streams() -> None:
+    """Where they are closed no connection gets their numbers, and with them the log; mail goes on."""
     port = free_port()
     with sink() as behind, TemporaryDirectory() as directory:
         ours = OPEN_ENDED | QUICK | {"BACKENDS": "{}:{}".format(*behind.address), "STATE_DIR": directory}
         environment = os.environ | {f"TARPIT_{name}": text for name, text in ours.items()}
         environment |= {"TARPIT_LISTEN": f"127.0.0.1:{port}"}
-        process = subprocess.Popen(["sh", "-c", 'exec "$@" >&-', "sh", *RUN], cwd=ROOT, env=environment)
+        process = subprocess.Popen(
+            ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *RUN], cwd=ROOT, env=environment
+        )
         wait_until(lambda: answers(("127.0.0.1", port)), "the proxy accepts")
         deliver(("127.0.0.1", port), "127.0.0.9")
+        for pid in (process.pid, *children_of(process.pid)):
+            taken = {str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in range(3)}
+            assert taken == {os.devnull}
         process.terminate()
         assert process.wait(15) == 0
         assert len(behind.stored["a@p.example"]) == 1

@@ -159,6 +159,7 @@ def test_nobody_is_waited_for_who_cannot_come(*, dead: bool) -> None:
         os.close(reads)
         with closing(Outlet(writes if dead else full.fileno())) as out:
             out.msg("line")
+            assert not out.catch_up()
             out.finish(inf)
 
 
