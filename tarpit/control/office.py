@@ -69,9 +69,8 @@ class Office:
 
     def __init__(self) -> None:
         self._lines: dict[int, trio.socket.SocketType] = {}  # to those that serve, by slot
-        self._leaving: list[
-            tuple[int, trio.socket.SocketType]
-        ] = []  # to those that served before, and finish
+        # to those that served before, and finish
+        self._leaving: list[tuple[int, trio.socket.SocketType]] = []
         self._said: Sequence[Order] = ()  # what was ordered, and held when
         self._since = 0.0
         # Not from 0: over the same lines there may still be answers that an office before us has asked for.
